@@ -1,0 +1,245 @@
+"""The types of the YAML cards: what can be written in a card, and nothing else (extra fields are refused)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
+Labels = Literal["none", "labels", "text"]
+
+
+class Card(BaseModel):
+    """Base of all cards: unknown fields are an error, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Paper(Card):
+    """A publication."""
+
+    title: str
+    authors: str
+    venue: str | None = None
+    arxiv: str | None = None
+    url: str | None = None
+
+
+class PreprocessCard(Card):
+    """Evaluation transform of a model: PIL image -> (3, H, W) float32.
+
+    ``resize``: new length of the shorter side in pixels (None: no resizing). ``crop``: side of the central square
+    (None: no crop). ``mean`` and ``std`` are for pixel values in [0, 1].
+    """
+
+    resize: int | None = Field(256, ge=1)
+    crop: int | None = Field(224, ge=1)
+    interpolation: Interpolation = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class Weights(Card):
+    """Where a checkpoint comes from and how its file is laid out.
+
+    ``url`` of the authors' file, or ``path`` beside the card; ``layout``: an entry of ``ssl_bench.backbones.layouts``.
+    ``sha256`` pins the file; without it the first download is pinned in a lock file.
+    """
+
+    url: str | None = None
+    path: str | None = None
+    layout: str = "flat"
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+
+
+class Pretraining(Card):
+    """What the backbone has seen."""
+
+    dataset: str | None = None
+    labels: Labels = "none"
+    epochs: float | None = Field(None, ge=0)
+
+
+class ModelCard(Card):
+    """A named frozen backbone."""
+
+    name: str
+    method: str
+    arch: str
+    arch_args: dict[str, Any] = {}
+    weights: Weights | None = None
+    preprocess: PreprocessCard = PreprocessCard()
+    embedding: str = "default"
+    epochs: float | None = Field(None, ge=0)
+    pretrain: Pretraining = Pretraining()
+    paper: Paper | None = None
+    licence: str | None = None
+    notes: str | None = None
+    folder: Path | None = Field(None, exclude=True)
+    """Folder of the card's file: ``weights.path`` is relative to it."""
+
+
+class OptimizerCard(Card):
+    """Optimiser of a recipe. ``lr`` is for ``lr_batch`` images (the linear scaling rule); ``lr_batch: null``: as given."""
+
+    name: Literal["sgd", "adamw", "lars", "lamb"] = "adamw"
+    lr: float = Field(gt=0)
+    lr_batch: int | None = Field(256, ge=1)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    trust_coefficient: float = 0.001
+    weight_decay: float = Field(0.0, ge=0)
+    weight_decay_end: float | None = Field(None, ge=0)
+    """Cosine from ``weight_decay`` to this value; None: constant."""
+    clip: float | None = Field(None, gt=0)
+    clip_mode: Literal["global", "per_tensor"] = "global"
+
+
+class RecipeCard(Card):
+    """Everything that a pretraining run needs; the shipped ones state the score and the time to expect in ``notes``."""
+
+    name: str
+    method: str
+    arch: str
+    arch_args: dict[str, Any] = {}
+    dataset: str
+    image_size: int = Field(224, ge=1)
+    preprocess: PreprocessCard = PreprocessCard()
+    """Evaluation transform of the resulting model; its mean and std also normalise the views."""
+    embedding: str = "default"
+    settings: dict[str, Any] = {}
+    """Settings of the method (temperature, projector sizes, momentum ...)."""
+    views: dict[str, Any] = {}
+    """Changes to the method's augmentation (crop scale, jitter ...)."""
+    augment: Literal["pil", "batched"] = "pil"
+    """``pil``: the authors' transforms, one image at a time. ``batched``: the same operations on a batch of tensors."""
+    epochs: int = Field(ge=1)
+    warmup_epochs: float = Field(0, ge=0)
+    final_lr: float = Field(0.0, ge=0)
+    batch_size: int = Field(ge=1)
+    accumulate: int = Field(1, ge=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    optimizer: OptimizerCard
+    online_knn_every: int = Field(0, ge=0)
+    """Epochs between two k-NN evaluations while training (0: never)."""
+    checkpoint_every: int = Field(1, ge=1)
+    seed: int = 0
+    model_name: str | None = None
+    """Name of the resulting model; default: the recipe's name."""
+    paper: Paper | None = None
+    notes: str | None = None
+
+
+class ModelFile(Card):
+    """One file of ``model_zoo/``: a method, its models and its recipes. ``defaults`` fills fields that a model leaves out."""
+
+    method: str
+    paper: Paper | None = None
+    licence: str | None = None
+    defaults: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, dict[str, Any]] = {}
+
+
+class TaskCard(Card):
+    """protocol x dataset x settings, versioned. A change that moves a number raises ``version``."""
+
+    name: str
+    protocol: str
+    version: int = Field(1, ge=1)
+    dataset: str
+    settings: dict[str, Any] = {}
+    groups: tuple[str, ...] = ()
+    summary: str | None = None
+
+
+class TaskEntry(Card):
+    """A task as written in a file: what differs from the file's defaults."""
+
+    dataset: str
+    settings: dict[str, Any] = {}
+    groups: tuple[str, ...] = ()
+    version: int | None = None
+    summary: str | None = None
+
+
+class Variant(Card):
+    """A named setting of a protocol: ``<variant>_<dataset>`` is a task for every data set in ``datasets`` (and any other)."""
+
+    settings: dict[str, Any] = {}
+    groups: tuple[str, ...] = ()
+    summary: str | None = None
+
+
+class TaskFile(Card):
+    """One file of ``tasks/``."""
+
+    protocol: str
+    version: int = Field(1, ge=1)
+    settings: dict[str, Any] = {}
+    groups: tuple[str, ...] = ()
+    summary: str | None = None
+    datasets: tuple[str, ...] = ()
+    variants: dict[str, Variant] = {}
+    tasks: dict[str, TaskEntry] = {}
+
+
+class DatasetCard(Card):
+    """Named splits of labelled images. ``builder`` is an entry of ``ssl_bench.data.builders``."""
+
+    name: str
+    builder: str
+    title: str
+    options: dict[str, Any] = {}
+    classes: int | None = Field(None, ge=1)
+    train: int | None = Field(None, ge=1)
+    test: int | None = Field(None, ge=1)
+    metric: Literal["top1", "mean_per_class"] = "top1"
+    licence: str | None = None
+    url: str | None = None
+    notes: str | None = None
+
+
+class DatasetFile(Card):
+    """A file of data set cards."""
+
+    datasets: dict[str, dict[str, Any]]
+
+
+class PublishedValue(Card):
+    """One number that a paper prints. ``task``: the task card that measures the same, if there is one."""
+
+    protocol: str
+    dataset: str
+    metric: str
+    value: float
+    std: float | None = None
+    modality: str = "rgb"
+    task: str | None = None
+    doubtful: bool = False
+    note: str = ""
+
+
+class PublishedRow(Card):
+    """One row of a paper's table. ``model``: the card of the same model; None: no card has it."""
+
+    method: str
+    arch: str
+    model: str | None = None
+    params_m: float | None = None
+    epochs: float | None = None
+    views: str | None = None
+    pretrain_data: str | None = None
+    supervision: str = "none"
+    values: tuple[PublishedValue, ...]
+
+
+class PublishedPaper(Card):
+    """A file of ``results/published/``: the paper's tables, in its own order."""
+
+    paper: Paper
+    tables: dict[str, tuple[PublishedRow, ...]]

@@ -1,0 +1,86 @@
+"""The contract: named splits of labelled images."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+class Split(ABC):
+    """Labelled images in a fixed order."""
+
+    labels: np.ndarray
+    """(N,) int64 class indices."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def image(self, index: int) -> Image.Image:
+        """The image in RGB; raises :class:`ssl_bench.errors.DataError` that names it if it cannot be read."""
+
+    @abstractmethod
+    def identity(self, index: int) -> str:
+        """What distinguishes this image for the fingerprint: relative path and size in bytes, or a hash of its pixels."""
+
+    def file(self, index: int) -> Path | None:
+        """The image's file, if it has one: lets the fast pipeline decode it in its own way."""
+        return None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over all identities and labels in order: any change of files, sizes or order changes it."""
+        digest = hashlib.sha256()
+        for index, label in enumerate(self.labels.tolist()):
+            digest.update(f"{self.identity(index)}\t{label}\n".encode())
+        return digest.hexdigest()
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Split:
+        """These images in this order."""
+        return Subset(self, np.asarray(indices, dtype=np.int64))
+
+
+class Subset(Split):
+    """Some images of another split."""
+
+    def __init__(self, parent: Split, indices: np.ndarray) -> None:
+        self.parent, self.indices = parent, indices
+        self.labels, self.classes = parent.labels[indices], parent.classes
+
+    def image(self, index: int) -> Image.Image:
+        return self.parent.image(int(self.indices[index]))
+
+    def identity(self, index: int) -> str:
+        return self.parent.identity(int(self.indices[index]))
+
+    def file(self, index: int) -> Path | None:
+        return self.parent.file(int(self.indices[index]))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train and test images of one data set; ``val`` where the set has an official third split."""
+
+    name: str
+    train: Split
+    test: Split
+    val: Split | None = None
+    metric: str = "top1"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.classes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the splits' fingerprints."""
+        parts = [self.train.fingerprint, self.test.fingerprint, self.val.fingerprint if self.val else ""]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Ways of pretraining without labels: one file each."""

@@ -1,0 +1,1 @@
+"""Methods that contrast an image with other images."""

@@ -1,0 +1,70 @@
+"""The contract: a procedure that turns (backbone, dataset) into metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.compute import Compute
+from ssl_bench.data.dataset import Dataset
+from ssl_bench.data.features import Features, extract
+from ssl_bench.results.statistics import Interval
+from ssl_bench.settings import Settings
+
+Selection = Literal["fixed", "held_out", "best_on_test"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row for every test image, in the data set's order: position, label, predicted class, and its score."""
+
+    index: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    score: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol found. Percentages are 0 to 100.
+
+    ``primary`` names the headline entry of ``metrics``; ``interval`` is about it. ``selection`` says how
+    hyper-parameters were chosen: ``fixed`` in advance, on ``held_out`` training images, or ``best_on_test``.
+    ``details``: further facts for the record (chosen learning rate, per-split values), JSON-serialisable.
+    """
+
+    metrics: dict[str, float]
+    primary: str
+    selection: Selection = "fixed"
+    interval: Interval | None = None
+    predictions: Predictions | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Protocol(ABC):
+    """One evaluation procedure. ``settings`` has every number that the paper states, with the paper's value as default."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    settings: ClassVar[type[Settings]]
+
+    @abstractmethod
+    def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
+        """Score ``backbone`` on ``dataset``."""
+
+
+class FeatureProtocol(Protocol):
+    """A protocol that needs nothing but one vector an image: also usable on the user's own arrays."""
+
+    def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
+        train = extract(backbone, dataset.train, compute)
+        test = extract(backbone, dataset.test, compute)
+        return self.evaluate_features(train, test, settings, compute)
+
+    @abstractmethod
+    def evaluate_features(self, train: Features, test: Features, settings: Any, compute: Compute) -> Outcome:
+        """Score features directly."""

@@ -1,0 +1,1 @@
+"""Tables, figures and the leaderboard: reads records, writes pages."""

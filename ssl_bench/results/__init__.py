@@ -1,0 +1,1 @@
+"""Records: one immutable file for each (model, task, seed). Knows no torch."""

@@ -1,0 +1,1 @@
+"""One readable training loop for all methods, and its parts."""
