@@ -51,6 +51,8 @@ class Protocol(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     settings: ClassVar[type[Settings]]
+    needs_data: ClassVar[bool] = True
+    """Whether images are read. If not, ``dataset`` is only a name and may be None: nothing need be on disk."""
 
     @abstractmethod
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
