@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 Labels = Literal["none", "labels", "text"]
@@ -210,22 +210,31 @@ class DatasetFile(Card):
     datasets: dict[str, dict[str, Any]]
 
 
-class PublishedValue(Card):
-    """One number that a paper prints. ``task``: the task card that measures the same, if there is one."""
+class PublishedColumn(Card):
+    """What a column of a paper's table shows. ``task``: the task card that measures the same, if there is one."""
 
     protocol: str
     dataset: str
     metric: str
-    value: float
-    std: float | None = None
-    modality: str = "rgb"
     task: str | None = None
-    doubtful: bool = False
+    modality: str = "rgb"
     note: str = ""
 
 
+class PublishedValue(Card):
+    """A printed number that needs more than itself. ``note`` replaces the table's (None: the table's stands)."""
+
+    value: float
+    std: float | None = None
+    doubtful: bool = False
+    note: str | None = None
+
+
 class PublishedRow(Card):
-    """One row of a paper's table. ``model``: the card of the same model; None: no card has it."""
+    """One row of a paper's table. ``model``: name of the same model here (its card may still be missing); None: no such model.
+
+    ``values``: one for each column of the table, null where the paper prints none.
+    """
 
     method: str
     arch: str
@@ -235,11 +244,30 @@ class PublishedRow(Card):
     views: str | None = None
     pretrain_data: str | None = None
     supervision: str = "none"
-    values: tuple[PublishedValue, ...]
+    note: str = ""
+    values: tuple[float | PublishedValue | None, ...]
+
+
+class PublishedTable(Card):
+    """One table, in the paper's order of rows and columns. ``note`` is about every value that has none of its own."""
+
+    title: str = ""
+    note: str = ""
+    columns: tuple[PublishedColumn, ...]
+    rows: tuple[PublishedRow, ...]
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Self:
+        for row in self.rows:
+            if len(row.values) != len(self.columns):
+                raise ValueError(
+                    f"{row.method} {row.arch} has {len(row.values)} values for {len(self.columns)} columns"
+                )
+        return self
 
 
 class PublishedPaper(Card):
     """A file of ``results/published/``: the paper's tables, in its own order."""
 
     paper: Paper
-    tables: dict[str, tuple[PublishedRow, ...]]
+    tables: dict[str, PublishedTable]
