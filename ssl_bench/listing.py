@@ -1,0 +1,203 @@
+"""What there is, as rows: the data behind ``list`` and ``show``. Imports no torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ssl_bench.cards import DatasetCard
+from ssl_bench.errors import UnknownNameError
+from ssl_bench.registry import CodeModel, Registry, registry
+
+Row = dict[str, Any]
+
+
+def list_models(method: str | None = None, arch: str | None = None) -> list[Row]:
+    """Models, optionally those whose method or architecture contains a text."""
+    known = registry()
+    rows = []
+    for name in known.models:
+        entry = known.models.get(name)
+        card = entry.card if isinstance(entry, CodeModel) else entry
+        if (method and method not in card.method) or (arch and arch not in f"{card.arch} {name}"):
+            continue
+        rows.append(
+            {
+                "model": name,
+                "method": card.method,
+                "arch": card.arch,
+                "epochs": card.epochs,
+                "pretrained on": card.pretrain.dataset,
+                "licence": card.licence,
+            }
+        )
+    return rows
+
+
+def list_tasks(protocol: str | None = None, dataset: str | None = None) -> list[Row]:
+    known = registry()
+    cards = [known.tasks.get(name) for name in known.tasks]
+    return [
+        {
+            "task": card.name,
+            "protocol": card.protocol,
+            "dataset": card.dataset,
+            "version": card.version,
+            "groups": ", ".join(card.groups),
+        }
+        for card in cards
+        if (not protocol or protocol == card.protocol) and (not dataset or dataset == card.dataset)
+    ]
+
+
+def list_methods() -> list[Row]:
+    known = registry()
+    return [
+        {"method": name, "recipes": len(_recipes_of(name, known)), "from": known.methods.origin(name)}
+        for name in known.methods
+    ]
+
+
+def list_recipes(method: str | None = None) -> list[Row]:
+    known = registry()
+    recipes = [known.recipes.get(name) for name in known.recipes]
+    return [
+        {"recipe": r.name, "method": r.method, "arch": r.arch, "dataset": r.dataset, "epochs": r.epochs}
+        for r in recipes
+        if not method or method == r.method
+    ]
+
+
+def list_datasets() -> list[Row]:
+    known = registry()
+    rows = []
+    for name in known.datasets:
+        card = known.datasets.get(name)
+        if isinstance(card, DatasetCard):
+            rows.append(
+                {
+                    "dataset": name,
+                    "title": card.title,
+                    "classes": card.classes,
+                    "train": card.train,
+                    "test": card.test,
+                    "metric": card.metric,
+                }
+            )
+        else:
+            rows.append(
+                {"dataset": name, "title": "plugin", "classes": None, "train": None, "test": None, "metric": None}
+            )
+    return rows
+
+
+def list_papers() -> list[Row]:
+    known = registry()
+    rows = []
+    for name in known.papers:
+        paper = known.papers.get(name)
+        numbers = sum(len(row.values) for rows in paper.tables.values() for row in rows)
+        rows.append({"paper": name, "title": paper.paper.title, "tables": ", ".join(paper.tables), "numbers": numbers})
+    return rows
+
+
+def list_protocols() -> list[Row]:
+    known = registry()
+    return [
+        {
+            "protocol": name,
+            "tasks": sum(known.tasks.get(task).protocol == name for task in known.tasks),
+            "variants": ", ".join(v for v, card in known.variants.items() if card.protocol == name),
+            "from": known.protocols.origin(name),
+        }
+        for name in known.protocols
+    ]
+
+
+def list_plugins() -> list[Row]:
+    return [{"plugin": origin} for origin in registry().plugins]
+
+
+LISTS: dict[str, Callable[..., list[Row]]] = {
+    "models": list_models,
+    "tasks": list_tasks,
+    "methods": list_methods,
+    "recipes": list_recipes,
+    "datasets": list_datasets,
+    "papers": list_papers,
+    "protocols": list_protocols,
+    "plugins": list_plugins,
+}
+
+
+def show(kind: str, name: str) -> Row:
+    """Everything about one entry, as nested plain data."""
+    known = registry()
+    shown: dict[str, Callable[[str], Row]] = {
+        "model": lambda name: _show_model(name, known),
+        "task": lambda name: _show_task(name, known),
+        "recipe": lambda name: known.recipes.get(name).model_dump(mode="json", exclude_none=True),
+        "dataset": lambda name: _show_dataset(name, known),
+        "paper": lambda name: known.papers.get(name).model_dump(mode="json", exclude_none=True),
+        "protocol": lambda name: _show_code(known.protocols.get(name)),
+        "method": lambda name: {**_show_code(known.methods.get(name)), "recipes": _recipes_of(name, known)},
+    }
+    kind = kind.removesuffix("s")
+    if kind not in shown:
+        raise UnknownNameError("kind", kind, shown)
+    return shown[kind](name)
+
+
+def _show_model(name: str, known: Registry) -> Row:
+    entry = known.model(name)
+    if isinstance(entry, CodeModel):
+        return {
+            **entry.card.model_dump(mode="json", exclude_none=True),
+            "code": f"{entry.build.__module__}.{entry.build.__name__}",
+        }
+    row = entry.model_dump(mode="json", exclude_none=True)
+    row["published"] = [
+        f"{paper} {table}: {value.protocol} {value.dataset} {value.metric} {value.value:g}"
+        + (" (doubtful)" if value.doubtful else "")
+        for paper in known.papers
+        for table, rows in known.papers.get(paper).tables.items()
+        for line in rows
+        if line.model == name
+        for value in line.values
+    ]
+    return row
+
+
+def _show_task(name: str, known: Registry) -> Row:
+    card = known.task(name)
+    kind = known.protocols.get(card.protocol)
+    defaults = {key: field.default for key, field in kind.settings.model_fields.items()}
+    row = card.model_dump(mode="json", exclude_none=True)
+    row["settings"] = {**defaults, **card.settings}
+    row["protocol in words"] = inspect.cleandoc(kind.__doc__ or kind.summary)
+    return row
+
+
+def _show_dataset(name: str, known: Registry) -> Row:
+    card = known.dataset(name)
+    if isinstance(card, DatasetCard):
+        return card.model_dump(mode="json", exclude_none=True)
+    return {"name": name, "code": f"{card.__module__}.{card.__name__}"}
+
+
+def _show_code(kind: Any) -> Row:
+    """A protocol or method: its text and its settings with defaults."""
+    settings = {key: field.default for key, field in kind.settings.model_fields.items()}
+    module = inspect.getmodule(kind)
+    words = inspect.cleandoc(kind.__doc__ or "") or (module.__doc__ if module else "") or kind.summary
+    return {
+        "summary": kind.summary,
+        "settings": settings,
+        "in words": words,
+        "code": f"{kind.__module__}.{kind.__name__}",
+    }
+
+
+def _recipes_of(method: str, known: Registry) -> list[str]:
+    return [name for name in known.recipes if known.recipes.get(name).method == method]
