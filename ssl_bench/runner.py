@@ -27,8 +27,8 @@ from ssl_bench.errors import SettingsError, SslBenchError
 from ssl_bench.protocols.protocol import Outcome, Protocol
 from ssl_bench.registry import registry
 from ssl_bench.results.provenance import provenance
-from ssl_bench.results.record import ComputeFacts, DatasetFacts, IntervalFacts, Record, WeightsFacts
-from ssl_bench.results.store import Store, new_run_id
+from ssl_bench.results.record import ComputeFacts, DatasetFacts, IntervalFacts, Record, WeightsFacts, identified
+from ssl_bench.results.store import Store
 from ssl_bench.selection import select_models, select_tasks, settings_for
 from ssl_bench.settings import Settings, resolve
 
@@ -229,7 +229,7 @@ class Cell:
             torch.cuda.reset_peak_memory_stats(self.compute.device)
         started = time.perf_counter()
         outcome = self.job.protocol.evaluate(self.backbone, self.job.dataset, self.job.settings, self.compute)  # type: ignore[arg-type]
-        record = self.record(outcome, time.perf_counter() - started, argv)
+        record = identified(self.record(outcome, time.perf_counter() - started, argv))
         predictions = outcome.predictions
         arrays = None if predictions is None else {key: np.asarray(value) for key, value in vars(predictions).items()}
         store.save(record, arrays)
@@ -242,7 +242,7 @@ class Cell:
         skipped = details.pop("skipped", ())
         return Record(
             schema=1,
-            run_id=new_run_id(),
+            run_id="",
             model=self.backbone.name,
             task=task.name,
             task_version=task.version,

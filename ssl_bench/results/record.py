@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import hashlib
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from ssl_bench.cards import Card
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: numpy scalars and arrays become numbers and lists, tuples and sets become lists."""
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(item) for item in value)
+    return value
+
+
+Json = Annotated[dict[str, Any], BeforeValidator(plain)]
+"""A JSON object with any content."""
 
 
 class DatasetFacts(Card):
@@ -39,6 +58,8 @@ class WeightsFacts(Card):
     sha256: str
     matched: int
     total: int
+    parameters: int | None = None
+    """Parameters of the backbone."""
 
 
 class ComputeFacts(Card):
@@ -67,10 +88,16 @@ class Provenance(Card):
 
 
 class Record(Card):
-    """One (model, task, seed). Percentages are 0 to 100. ``protocol`` and ``method`` name code, ``settings`` all its resolved values."""
+    """One (model, task, seed). Percentages are 0 to 100. ``protocol`` and ``method`` name code, ``settings`` all its resolved values.
 
-    schema_: int = Field(SCHEMA, alias="schema")
-    run_id: str
+    ``run_id`` may be left out: :func:`identified` and ``Store.save`` fill it in. Numbers that are not finite are kept
+    (as the strings ``NaN`` and ``Infinity``, since JSON has none).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), ser_json_inf_nan="strings")
+
+    schema_: Literal[1] = Field(SCHEMA, alias="schema")
+    run_id: str = ""
     model: str
     task: str
     task_version: int
@@ -80,13 +107,13 @@ class Record(Card):
     metrics: dict[str, float]
     primary: str
     interval: IntervalFacts | None = None
-    settings: dict[str, Any]
+    settings: Json
     selection: Literal["fixed", "held_out", "best_on_test"]
     seed: int
     partial: bool = False
     weights: WeightsFacts
-    preprocess: dict[str, Any]
-    details: dict[str, Any] = {}
+    preprocess: Json
+    details: Json = Field(default_factory=dict)
     compute: ComputeFacts
     provenance: Provenance
 
@@ -94,3 +121,23 @@ class Record(Card):
     def value(self) -> float:
         """The headline number."""
         return self.metrics[self.primary]
+
+    def to_json(self) -> str:
+        """The file's text: keys in the order of schema 1, ending with a newline."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def identified(record: Record) -> Record:
+    """The record with its id, ``YYYYmmddTHHMMSS-<8 hex>``: when it was created, and the hash of everything else in it."""
+    created = record.provenance.created
+    digits = "".join(c for c in created if c.isdigit())
+    return record.model_copy(
+        update={"run_id": f"{digits[:8]}T{digits[8:14]}-{content_hash(json.loads(record.to_json()))}"}
+    )
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """First 8 hex digits of the SHA-256 of a record's JSON without its ``run_id``; key order and spaces do not count."""
+    rest = {key: value for key, value in content.items() if key != "run_id"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
