@@ -31,12 +31,14 @@ class PreprocessCard(Card):
     """Evaluation transform of a model: PIL image -> (3, H, W) float32.
 
     ``resize``: new length of the shorter side in pixels (None: no resizing). ``crop``: side of the central square
-    (None: no crop). ``mean`` and ``std`` are for pixel values in [0, 1].
+    (None: no crop). ``squash``: both sides become ``resize`` pixels, without keeping the aspect ratio (some timm
+    models). ``mean`` and ``std`` are for pixel values in [0, 1].
     """
 
     resize: int | None = Field(256, ge=1)
     crop: int | None = Field(224, ge=1)
     interpolation: Interpolation = "bicubic"
+    squash: bool = False
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 

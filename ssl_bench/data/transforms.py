@@ -17,7 +17,8 @@ class Preprocess:
         self.card = card
         steps: list[torch.nn.Module] = []
         if card.resize is not None:
-            steps.append(v2.Resize(card.resize, InterpolationMode(card.interpolation)))
+            size = (card.resize, card.resize) if card.squash else card.resize
+            steps.append(v2.Resize(size, InterpolationMode(card.interpolation)))
         if card.crop is not None:
             steps.append(v2.CenterCrop(card.crop))
         steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(card.mean), list(card.std))]
