@@ -26,7 +26,7 @@ from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SettingsError, SslBenchError
 from ssl_bench.protocols.protocol import Outcome, Protocol
 from ssl_bench.registry import registry
-from ssl_bench.results.provenance import provenance
+from ssl_bench.results.provenance import PACKAGES, installed, provenance
 from ssl_bench.results.record import ComputeFacts, DatasetFacts, IntervalFacts, Record, WeightsFacts, identified
 from ssl_bench.results.store import Store
 from ssl_bench.selection import select_models, select_tasks, settings_for
@@ -184,7 +184,8 @@ class Cell:
     def __init__(self, backbone: Backbone, job: Job, compute: Compute) -> None:
         self.backbone, self.job, self.compute = backbone, job, compute
         assert backbone.weights is not None, "load_model always reports the weights"
-        self.weights = WeightsFacts(**backbone.weights.as_dict())
+        parameters = sum(parameter.numel() for parameter in backbone.parameters())
+        self.weights = WeightsFacts(**backbone.weights.as_dict(), parameters=parameters)
         self.preprocess = backbone.preprocess.card.model_dump(mode="json")
         self.settings = job.settings.model_dump(mode="json")
 
@@ -220,6 +221,7 @@ class Cell:
             partial=self.partial,
             precision=self.compute.precision,
             pipeline=self.compute.pipeline,
+            packages=installed(PACKAGES),
         )
 
     def run(self, store: Store, argv: Sequence[str]) -> Record:

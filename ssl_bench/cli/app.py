@@ -70,6 +70,7 @@ app = typer.Typer(
     name="ssl-bench",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="Evaluate self-supervised vision models as their papers do, beside the papers' numbers.",
 )
 
