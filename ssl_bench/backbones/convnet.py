@@ -1,0 +1,53 @@
+"""ResNets of timm and of this package, at any width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.models.resnet import ResNet as TimmResNet
+from torch import nn
+
+from ssl_bench.backbones.backbone import Backbone, Layer
+from ssl_bench.backbones.pyramid import pyramid
+from ssl_bench.backbones.resnet import ResNet
+from ssl_bench.data.transforms import Preprocess
+from ssl_bench.errors import SettingsError
+
+
+def fits(module: nn.Module) -> bool:
+    return isinstance(module, (ResNet, TimmResNet))
+
+
+class ConvNetBackbone(Backbone):
+    """The embedding (``default`` and ``pool`` are the same) is the global average of the last stage: (B, D)."""
+
+    def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str) -> None:
+        super().__init__()
+        if embedding not in {"default", "pool"}:
+            raise SettingsError(f"Model {name}: a ResNet has no embedding {embedding!r}.", "Use default or pool.")
+        self.module: Any = module
+        self.embedding, self.preprocess, self.name = embedding, preprocess, name
+        self.embed_dim = module.num_features
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.module(images)
+        return pooled
+
+    def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
+        """The last stages (layer4 is the last of four); a ResNet has no final norm."""
+        stages = self._stages(images)
+        if not 1 <= last <= len(stages):
+            raise SettingsError(f"Model {self.name} has {len(stages)} stages; the last {last} were asked for.")
+        return [Layer(None, stage) for stage in stages[-last:]]
+
+    def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return pyramid(self._stages(images), (images.shape[-2], images.shape[-1]))
+
+    def _stages(self, images: torch.Tensor) -> list[torch.Tensor]:
+        net, stages = self.module, []
+        x = net.maxpool(net.act1(net.bn1(net.conv1(images))))
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+            stages.append(x)
+        return stages
