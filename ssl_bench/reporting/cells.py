@@ -1,0 +1,175 @@
+"""One cell of a comparison: what was measured for a model on a task, what papers print, and how far they are apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Literal
+
+from ssl_bench.cards import TaskCard
+from ssl_bench.errors import UnknownNameError
+from ssl_bench.registry import registry
+from ssl_bench.reporting.published import PublishedNumber
+from ssl_bench.results.record import Record, plain
+from ssl_bench.results.store import latest
+
+Mark = Literal["best", "second", "tied", "stale", "partial", "custom", "best_on_test", "doubtful"]
+MEANING: dict[Mark, str] = {
+    "best": "best of the column",
+    "second": "second best",
+    "tied": "interval overlaps that of the best",
+    "stale": "made by an earlier version of the task",
+    "partial": "made on some of the images only",
+    "custom": "made with settings other than the task's",
+    "best_on_test": "hyper-parameters chosen on the test set",
+    "doubtful": "printed number is doubtful",
+}
+NOT_RANKED: frozenset[Mark] = frozenset({"stale", "partial", "custom"})
+LOWER_IS_BETTER = frozenset({"alignment", "uniformity", "rmse", "abs_rel", "loss", "nll", "ece"})
+MACHINE_DEPENDENT = frozenset({"images_per_second", "peak_memory_mb"})
+"""A difference from another machine's number would say nothing about the model."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Numbers as they are, unformatted; percentages are 0 to 100.
+
+    ``value``: the headline metric, the mean over ``seeds`` runs when there are several, ``std`` their sample standard
+    deviation. ``low`` and ``high``: interval of kind ``interval`` (level 0: mean -+ std, no confidence interval).
+    ``difference``: ``value`` minus ``published.value``.
+    """
+
+    model: str
+    task: str
+    metric: str
+    value: float | None = None
+    std: float | None = None
+    seeds: int = 0
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    interval: str | None = None
+    published: PublishedNumber | None = None
+    difference: float | None = None
+    marks: tuple[Mark, ...] = ()
+    run_ids: tuple[str, ...] = ()
+
+    def marked(self, *marks: Mark) -> Cell:
+        return replace(self, marks=(*self.marks, *(m for m in marks if m not in self.marks)))
+
+
+def measured(records: Sequence[Record]) -> Cell:
+    """The cell of one model and task. Of several records the usual, complete, newest ones count, one for each seed."""
+    chosen = comparable(latest(records, is_usual))
+    first = chosen[0]
+    values = [record.value for record in chosen]
+    cell = Cell(
+        first.model,
+        first.task,
+        first.primary,
+        value=fmean(values),
+        seeds=len(values),
+        marks=flags(first),
+        run_ids=tuple(record.run_id for record in chosen),
+    )
+    if len(values) > 1:
+        mean, std = fmean(values), stdev(values)
+        return replace(
+            cell, std=std, low=mean - std, high=mean + std, level=0.0, interval=f"std over {len(values)} seeds"
+        )
+    if first.interval is not None:
+        facts = first.interval
+        return replace(cell, low=facts.low, high=facts.high, level=facts.level, interval=facts.kind)
+    return cell
+
+
+def comparable(records: Sequence[Record]) -> list[Record]:
+    """Those records whose mean makes sense: as the best of them in task version, settings, images, metric and size."""
+
+    def kind(record: Record) -> tuple[object, ...]:
+        return (record.task_version, record.settings, record.dataset.fingerprint, record.primary, record.partial)
+
+    best = max(records, key=lambda r: (not r.partial, is_usual(r), r.task_version, r.provenance.created))
+    return [record for record in records if kind(record) == kind(best)]
+
+
+def with_published(cell: Cell, number: PublishedNumber | None) -> Cell:
+    """The cell beside a printed number; the difference only where both measure the same and machines do not matter."""
+    if number is None:
+        return cell
+    same = number.metric == cell.metric and cell.metric not in MACHINE_DEPENDENT and "partial" not in cell.marks
+    difference = cell.value - number.value if same and cell.value is not None else None
+    cell = replace(cell, published=number, difference=difference)
+    return cell.marked("doubtful") if number.doubtful else cell
+
+
+def flags(record: Record) -> tuple[Mark, ...]:
+    """What a reader must know before comparing the number."""
+    found: list[tuple[Mark, bool]] = [
+        ("stale", is_stale(record)),
+        ("partial", record.partial),
+        ("custom", not is_usual(record)),
+        ("best_on_test", record.selection == "best_on_test"),
+    ]
+    return tuple(mark for mark, holds in found if holds)
+
+
+def is_stale(record: Record) -> bool:
+    """Whether the task has a newer version than the one that made the record."""
+    card = _card(record.task)
+    return card is not None and record.task_version < card.version
+
+
+def is_usual(record: Record) -> bool:
+    """Whether every setting that the task's card states has the card's value."""
+    card = _card(record.task)
+    return card is None or all(record.settings.get(key, value) == value for key, value in plain(card.settings).items())
+
+
+def _card(task: str) -> TaskCard | None:
+    """None for a task whose card is not there any more, or belongs to a plugin that is not installed."""
+    try:
+        return registry().task(task)
+    except UnknownNameError:
+        return None
+
+
+def rank(cells: Sequence[Cell]) -> list[Cell]:
+    """The measured cells of one column with the best, the second and those that tie with the best marked.
+
+    Tied: the intervals overlap (``compare`` gives the sharper paired test). Stale, partial and custom cells are not ranked.
+    """
+
+    def score(cell: Cell) -> float:
+        value = math.nan if cell.value is None else cell.value
+        return -value if cell.metric in LOWER_IS_BETTER else value
+
+    ranked = [cell for cell in cells if not NOT_RANKED & set(cell.marks) and math.isfinite(score(cell))]
+    if len(ranked) < 2 or len({cell.metric for cell in ranked}) > 1:
+        return list(cells)
+    values = sorted({score(cell) for cell in ranked}, reverse=True)
+    best = next(cell for cell in ranked if score(cell) == values[0])
+
+    def mark(cell: Cell) -> Cell:
+        if cell not in ranked:
+            return cell
+        if score(cell) == values[0]:
+            return cell.marked("best")
+        cell = cell.marked("second") if score(cell) == values[1] else cell
+        return cell.marked("tied") if overlap(cell, best) else cell
+
+    return [mark(cell) for cell in cells]
+
+
+def overlap(one: Cell, other: Cell) -> bool:
+    """Whether two intervals overlap; without an interval a value is a point."""
+    (low_a, high_a), (low_b, high_b) = bounds(one), bounds(other)
+    return low_a <= high_b and low_b <= high_a
+
+
+def bounds(cell: Cell) -> tuple[float, float]:
+    """The interval of a measured cell."""
+    value = math.nan if cell.value is None else cell.value
+    return value if cell.low is None else cell.low, value if cell.high is None else cell.high
