@@ -55,6 +55,10 @@ class DataError(SslBenchError):
     """A data set is missing, incomplete or not in the expected layout."""
 
 
+class ImageError(DataError):
+    """One image cannot be read; it stops the run, or with ``--skip-broken`` is left out and listed."""
+
+
 class FeatureError(SslBenchError):
     """Features that cannot be scored: wrong shape, not finite, or labels that do not fit."""
 

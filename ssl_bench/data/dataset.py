@@ -32,7 +32,11 @@ class Split(ABC):
         """What distinguishes this image for the fingerprint: relative path and size in bytes, or a hash of its pixels."""
 
     def file(self, index: int) -> Path | None:
-        """The image's file, if it has one: lets the fast pipeline decode it in its own way."""
+        """The image's file, if it has one."""
+        return None
+
+    def array(self) -> np.ndarray | None:
+        """The whole split as (N, H, W, 3) uint8, when it is in memory and all images have one size; else None."""
         return None
 
     @cached_property
@@ -64,6 +68,14 @@ class Subset(Split):
     def file(self, index: int) -> Path | None:
         return self.parent.file(int(self.indices[index]))
 
+    @cached_property
+    def _array(self) -> np.ndarray | None:
+        whole = self.parent.array()
+        return None if whole is None else whole[self.indices]
+
+    def array(self) -> np.ndarray | None:
+        return self._array
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -78,6 +90,12 @@ class Dataset:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.train.classes
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by name."""
+        found = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
 
     @cached_property
     def fingerprint(self) -> str:
