@@ -1,0 +1,117 @@
+"""``ssl-bench table``, ``compare`` and ``leaderboard``: read records, show them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssl_bench.cli import options
+from ssl_bench.cli.options import flag
+
+if TYPE_CHECKING:
+    from ssl_bench.reporting.grid import Table
+    from ssl_bench.results.store import Store
+
+app = typer.Typer()
+
+
+def open_store(results: Path | None) -> Store:
+    """The results folder; records that cannot be read are named."""
+    from ssl_bench.paths import results_root
+    from ssl_bench.results.store import Store
+
+    return Store(results_root(results))
+
+
+def _warn_of_damage(store: Store) -> None:
+    from ssl_bench.cli.console import note
+
+    for problem in store.damaged:
+        note(f"Left out: {problem}", style="yellow")
+
+
+def print_table(table: Table, format: options.Format) -> None:
+    """On stdout; on a terminal as wide as it is."""
+    from ssl_bench.cli.console import out
+    from ssl_bench.reporting.render import as_rich, render
+
+    if format is options.Format.rich and sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(as_rich(table))
+    else:
+        out(render(table, format.value, width=160))
+
+
+@app.command("table")
+def table(
+    paper: Annotated[str | None, flag("--paper", help="Lay the table out as this paper does.")] = None,
+    table_: Annotated[str | None, flag("--table", help="Which of the paper's tables (default: the first).")] = None,
+    models: Annotated[list[str] | None, flag("--models", help="Models to show: names, comma lists, globs.")] = None,
+    tasks: Annotated[list[str] | None, flag("--tasks", help="Tasks to show: names, comma lists, globs.")] = None,
+    format_: Annotated[options.Format, flag("--format", help="How to write it.")] = options.Format.rich,
+    results: options.Results = None,
+    include: options.Include = None,
+    json: options.Json = False,
+) -> None:
+    """Show measured numbers beside published ones, with the difference and intervals."""
+    options.include(include)
+    from ssl_bench.cli.console import note
+    from ssl_bench.errors import SettingsError
+    from ssl_bench.reporting.tables import comparison
+
+    if table_ is not None and paper is None:
+        raise SettingsError("--table needs --paper.", "For example: ssl-bench table --paper dino --table 2")
+    store = open_store(results)
+    records = store.latest()
+    _warn_of_damage(store)
+    made = comparison(records, models=models, tasks=tasks, paper=paper, table=table_)
+    if not records:
+        note(f"No records in {store.root} yet: `ssl-bench run` writes them.")
+    print_table(made, options.Format.json if json else format_)
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(help="A model.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another model.", metavar="B")],
+    task: options.Tasks = None,
+    results: options.Results = None,
+    json: options.Json = False,
+) -> None:
+    """Compare two models on the same test samples: difference, paired interval, p-value."""
+    from ssl_bench.cli.console import print_json, print_rows
+    from ssl_bench.reporting.compare import compare_models
+    from ssl_bench.selection import split_names
+
+    store = open_store(results)
+    comparisons = compare_models(store, a, b, split_names(task or []))
+    rows = [vars(comparison) for comparison in comparisons]
+    if json:
+        print_json(rows)
+    else:
+        print_rows(
+            [{key: f"{v:.3g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows],
+            f"{a} against {b}",
+        )
+
+
+@app.command("leaderboard")
+def leaderboard(
+    out: Annotated[Path, flag("--out", help="Folder of the site.")] = Path("leaderboard"),
+    results: options.Results = None,
+    include: options.Include = None,
+) -> None:
+    """Write a static site from the results folder."""
+    options.include(include)
+    from ssl_bench.cli.console import note
+    from ssl_bench.reporting.leaderboard import write_leaderboard
+
+    store = open_store(results)
+    records = store.latest()
+    _warn_of_damage(store)
+    page = write_leaderboard(records, out)
+    note(f"{len(records)} records. Leaderboard: {page.resolve()}")
