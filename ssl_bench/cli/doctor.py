@@ -6,7 +6,7 @@ import typer
 
 from ssl_bench.cli import options
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("doctor")

@@ -9,7 +9,7 @@ import typer
 from ssl_bench.cli import options
 from ssl_bench.cli.options import flag
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 KINDS = "models|tasks|methods|recipes|datasets|papers|protocols|plugins"
 

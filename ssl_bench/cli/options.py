@@ -46,8 +46,10 @@ DataRoot = Annotated[
     Path | None, flag("--data-root", help="Folder that holds the data sets.", envvar=["SSL_BENCH_DATA"])
 ]
 Results = Annotated[Path | None, flag("--results", help="Folder of result records (default ./results/measured).")]
-Device = Annotated[str, flag("--device", help="auto, cpu, cuda, cuda:<i> or mps.")]
-PrecisionFlag = Annotated[Precision, flag("--precision", help="Precision of the backbone's forward pass.")]
+Device = Annotated[str, flag("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+PrecisionFlag = Annotated[
+    Precision, flag("--precision", help="Precision of the backbone's forward pass: fp32, bf16 or fp16.")
+]
 BatchSize = Annotated[str, flag("--batch-size", help="Images per forward, or auto.")]
 Workers = Annotated[int, flag("--workers", help="Processes that read images.", min=0)]
 Seeds = Annotated[list[int] | None, flag("--seed", help="Random seed; repeat for several runs (default 0).")]

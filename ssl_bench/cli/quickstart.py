@@ -11,7 +11,7 @@ import typer
 from ssl_bench.cli import options
 from ssl_bench.cli.options import flag
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("quickstart")

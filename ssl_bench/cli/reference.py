@@ -44,6 +44,11 @@ def flags(command: Any) -> list[Any]:
     return [parameter for parameter in command.params if "--help" not in parameter.opts]
 
 
+def is_argument(parameter: Any) -> bool:
+    """A positional argument, not a flag."""
+    return "Argument" in type(parameter).__name__
+
+
 def page() -> str:
     """The whole page."""
     return "\n".join([HEAD, *(section(name, command) for name, command in verbs())])
@@ -52,7 +57,7 @@ def page() -> str:
 def section(name: str, command: Any) -> str:
     """One verb: its sentence, then a row for every argument and flag."""
     text = " ".join((command.help or "").split("\n\n")[0].split())
-    arguments = " ".join(_metavar(p) for p in flags(command) if p.param_type_name == "argument")
+    arguments = " ".join(_metavar(p) for p in flags(command) if is_argument(p))
     lines = [f"## `{' '.join(['ssl-bench', name, arguments]).strip()}`", "", text, ""]
     if flags(command):
         lines += ["| argument or flag | meaning | default |", "| --- | --- | --- |"]
@@ -66,12 +71,16 @@ def _metavar(parameter: Any) -> str:
 
 
 def _row(parameter: Any) -> str:
-    names = _metavar(parameter) if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
+    names = _metavar(parameter) if is_argument(parameter) else ", ".join(parameter.opts)
     default = parameter.default
-    shown = "" if default is None or default is False or callable(default) or str(default) == "Sentinel.UNSET" else str(default)
-    choices = getattr(parameter.type, "choices", None)
-    meaning = str(parameter.help or "") + (f" ({', '.join(str(c) for c in choices)})" if choices else "")
-    return "| " + " | ".join(part.replace("|", "\\|") for part in (f"`{names}`", meaning, shown)) + " |"
+    shown = (
+        ""
+        if default is None or default is False or callable(default) or str(default) == "Sentinel.UNSET"
+        else str(default)
+    )
+    return (
+        "| " + " | ".join(part.replace("|", "\\|") for part in (f"`{names}`", str(parameter.help or ""), shown)) + " |"
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssl_bench.reporting.grid import Table
     from ssl_bench.results.store import Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 def open_store(results: Path | None) -> Store:
@@ -52,7 +52,9 @@ def table(
     table_: Annotated[str | None, flag("--table", help="Which of the paper's tables (default: the first).")] = None,
     models: Annotated[list[str] | None, flag("--models", help="Models to show: names, comma lists, globs.")] = None,
     tasks: Annotated[list[str] | None, flag("--tasks", help="Tasks to show: names, comma lists, globs.")] = None,
-    format_: Annotated[options.Format, flag("--format", help="How to write it.")] = options.Format.rich,
+    format_: Annotated[
+        options.Format, flag("--format", help="rich, md, csv, latex, html or json.")
+    ] = options.Format.rich,
     results: options.Results = None,
     include: options.Include = None,
     json: options.Json = False,

@@ -14,7 +14,7 @@ from ssl_bench.cli.options import flag
 if TYPE_CHECKING:
     from ssl_bench.runner import Report
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("run")

@@ -10,7 +10,7 @@ import typer
 from ssl_bench.cli import options
 from ssl_bench.cli.options import flag
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("train")
@@ -25,7 +25,8 @@ def train(
     seed: Annotated[int | None, flag("--seed", help="Random seed.")] = None,
     set_: options.Set = None,
     precision: Annotated[
-        options.Precision | None, flag("--precision", help="Precision of the forward pass (default: the recipe's).")
+        options.Precision | None,
+        flag("--precision", help="Precision of the forward pass: fp32, bf16 or fp16 (default: the recipe's)."),
     ] = None,
     out: Annotated[Path | None, flag("--out", help="Folder of the run (default runs/<recipe>).")] = None,
     data_root: options.DataRoot = None,
