@@ -53,7 +53,7 @@ def load_dataset(name: str, root: Path | None = None, *, limit: int | None = Non
                 f"Data set {name}: the plugin's function returned {type(dataset).__name__}, not a Dataset.",
                 "Return ssl_bench.Dataset(name, train=..., test=...).",
             )
-    _check_labels(dataset)
+    _check_splits(dataset)
     return dataset if limit is None else first_of_each_class(dataset, limit)
 
 
@@ -81,9 +81,10 @@ def _first(labels: np.ndarray, limit: int) -> np.ndarray:
     return np.sort(order[rank < limit])
 
 
-def _check_labels(dataset: Dataset) -> None:
-    """Every split has images, all name the same classes, and every label has training images."""
+def _check_splits(dataset: Dataset) -> None:
+    """Every split has images, all name the same classes, and every label has training images. Names the splits."""
     for name, split in dataset.splits.items():
+        split.name = f"{dataset.name}/{name}"
         if not len(split):
             raise DataError(f"Data set {dataset.name}: the {name} split has no images.")
         _check_classes(dataset, name, split)

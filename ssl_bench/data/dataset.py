@@ -19,6 +19,8 @@ class Split(ABC):
     labels: np.ndarray
     """(N,) int64 class indices."""
     classes: tuple[str, ...]
+    name: str = "images"
+    """For people: ``imagenet/train``; nothing depends on it."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,7 +59,7 @@ class Subset(Split):
 
     def __init__(self, parent: Split, indices: np.ndarray) -> None:
         self.parent, self.indices = parent, indices
-        self.labels, self.classes = parent.labels[indices], parent.classes
+        self.labels, self.classes, self.name = parent.labels[indices], parent.classes, parent.name
 
     def image(self, index: int) -> Image.Image:
         return self.parent.image(int(self.indices[index]))

@@ -48,8 +48,12 @@ def placed_digits(root: Path, card: DatasetCard) -> Dataset:
     random = np.random.RandomState(card.options.get("seed", 0))
     train = np.repeat(np.flatnonzero(~held), card.options.get("copies", 4))
     test = np.flatnonzero(held)
-    placed = [_split(np.stack([_place(ink[i], random) for i in scans]), labels[scans]) for scans in (train, test)]
-    return Dataset(card.name, *placed, metric=card.metric)
+    pixels = {
+        name: np.stack([_place(ink[i], random) for i in scans]) for name, scans in (("train", train), ("test", test))
+    }
+    return Dataset(
+        card.name, _split(pixels["train"], labels[train]), _split(pixels["test"], labels[test]), metric=card.metric
+    )
 
 
 def _scans() -> tuple[np.ndarray, np.ndarray]:

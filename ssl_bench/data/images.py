@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ssl_bench.errors import ImageError
 
@@ -57,7 +57,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is in no image format that Pillow knows"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
 
 from ssl_bench.cards import PreprocessCard
 
 
 class Preprocess:
-    """PIL image -> (3, H, W) float32, exactly the authors' evaluation transform (PIL resize, central crop, normalise)."""
+    """PIL image -> (3, H, W) float32, exactly the authors' evaluation transform (PIL resize, central crop, normalise).
+
+    Two halves, so that the loader's workers hand over bytes and a whole batch is normalised at once, on the device:
+    :meth:`pixels` and :meth:`normalise`. Called as a whole it gives the same numbers, bit by bit.
+    """
 
     def __init__(self, card: PreprocessCard) -> None:
         self.card = card
-        steps: list[torch.nn.Module] = []
-        if card.resize is not None:
-            size = (card.resize, card.resize) if card.squash else card.resize
-            steps.append(v2.Resize(size, InterpolationMode(card.interpolation)))
-        if card.crop is not None:
-            steps.append(v2.CenterCrop(card.crop))
-        steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(card.mean), list(card.std))]
-        self._steps = v2.Compose(steps)
+        self.interpolation = InterpolationMode(card.interpolation)
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        tensor: torch.Tensor = self._steps(image.convert("RGB"))
-        return tensor.as_subclass(torch.Tensor)
+        return self.normalise(torch.from_numpy(self.pixels(image)))
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """RGB image -> (H, W, 3) uint8: resized and cropped."""
+        image = image.convert("RGB") if image.mode != "RGB" else image
+        if self.card.resize is not None:
+            # torchvision: the longer side becomes int(resize * longer / shorter)
+            size = [self.card.resize] * 2 if self.card.squash else [self.card.resize]
+            image = F.resize(image, size, self.interpolation)
+        if self.card.crop is not None:
+            # torchvision: offsets round((side - crop) / 2); a smaller image is padded with black
+            image = F.center_crop(image, [self.card.crop])
+        return np.array(image)
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(..., H, W, 3) uint8 -> (..., 3, H, W) float32: (x / 255 - mean) / std, in this order of operations."""
+        x = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)
+        # A tensor, not a number: CUDA multiplies by the reciprocal of a number, and the last bit would differ.
+        top = torch.full((), 255.0, device=x.device)
+        return x.div_(top).sub_(_channels(self.card.mean, x)).div_(_channels(self.card.std, x))
+
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether images of this size pass :meth:`pixels` unchanged."""
+        card = self.card
+        sides = {height, width} if card.squash else {min(height, width)}
+        return (
+            (card.resize is None or sides == {card.resize})
+            and card.crop in (None, height)
+            and card.crop in (None, width)
+        )
+
+
+def _channels(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
