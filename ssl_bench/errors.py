@@ -28,8 +28,8 @@ class UnknownNameError(SslBenchError):
     """A name that no card or plugin has; the hint lists the closest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name = kind, name
         known = sorted(known)
+        self.kind, self.name, self.known = kind, name, known
         close = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or [k for k in known if name and name in k][:4]
         suggestion = f"Did you mean: {', '.join(close)}?" if close else f"`ssl-bench list {kind}s` shows what there is."
         super().__init__(f"There is no {kind} named {name!r}.", suggestion)

@@ -46,6 +46,9 @@ class Backbone(nn.Module, ABC):
     name: str = "unnamed"
     embed_dim: int
     embedding: str = "default"
+    definition: str = ""
+    """What else determines the vectors beside the weights' file and the preprocessing: architecture, its arguments,
+    layout, embedding. Part of the key of stored features (a full DINO file holds student and teacher)."""
     preprocess: Preprocess
     weights: WeightsReport | None = None
 

@@ -19,8 +19,8 @@ def fits(module: nn.Module) -> bool:
 
 
 class HierarchicalBackbone(Backbone):
-    """``embedding``: ``default`` is what the timm model returns without its classifier; ``pool`` is the plain average
-    of the last map, (B, channels of the last map)."""
+    """The embedding (``default`` and ``pool`` are the same) is what the timm model returns without its classifier:
+    for Swin and ConvNeXt the global average of the last stage, normalised."""
 
     def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str) -> None:
         super().__init__()
@@ -29,14 +29,12 @@ class HierarchicalBackbone(Backbone):
             raise SettingsError(f"Model {name}: a {kind} has no embedding {embedding!r}.", "Use default or pool.")
         self.module: Any = module
         self.embedding, self.preprocess, self.name = embedding, preprocess, name
-        self.embed_dim = module.head_hidden_size if embedding == "default" else module.num_features
+        self.embed_dim = getattr(module, "head_hidden_size", module.num_features)
         arguments = inspect.signature(module.forward_intermediates).parameters
         self._options: dict[str, Any] = {"intermediates_only": True}
         self._options |= {flag: True for flag in ("norm", "return_prefix_tokens") if flag in arguments}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.embedding == "pool":
-            return self.layers(images)[0].map.mean(dim=(2, 3))
         pooled: torch.Tensor = self.module(images)
         return pooled
 

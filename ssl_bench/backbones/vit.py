@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import torch
-from timm.layers import Attention, PatchEmbed
+from timm.layers.attention import Attention
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
@@ -77,7 +78,8 @@ class ViTBackbone(Backbone):
         query, key = attn.q_norm(query[:, :, :1]), attn.k_norm(key)
         weights = (query * attn.scale @ key.transpose(-2, -1)).softmax(dim=-1)
         grid = self._grid(images)
-        return weights[:, :, 0, self.module.num_prefix_tokens :].reshape(batch, heads, *grid)
+        patches: torch.Tensor = weights[:, :, 0, self.module.num_prefix_tokens :]
+        return patches.reshape(batch, heads, *grid)
 
     def _embed(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, prefix + h x w, D): input of the first block."""

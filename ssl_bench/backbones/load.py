@@ -1,0 +1,177 @@
+"""A card -> a frozen backbone, with proof that every tensor came from the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from ssl_bench.backbones import archs, plugin_models, timm_models
+from ssl_bench.backbones.backbone import Backbone, WeightsReport
+from ssl_bench.backbones.checkpoint import open_checkpoint, sha256_of_file, sha256_of_tensors
+from ssl_bench.backbones.fetch import fetch
+from ssl_bench.backbones.layouts import Layout, convert, layout_of, match
+from ssl_bench.cards import ModelCard, PreprocessCard
+from ssl_bench.compute import resolve_device
+from ssl_bench.errors import CheckpointError, SettingsError, UnknownNameError
+from ssl_bench.paths import cache_root
+from ssl_bench.progress import Progress, Silent
+from ssl_bench.registry import CodeModel, registry
+
+
+def load_model(
+    name: str | ModelCard | CodeModel,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> Backbone:
+    """The named model, frozen and in evaluation mode.
+
+    ``name``: a model, ``timm:<name>``, ``hf:<repo>``, ``random_<arch>``, the path of a card, or a card itself.
+    ``weights``: the user's own copy of the checkpoint, in any form that the card's layout accepts. ``seed``: of the
+    initialisation, for models without checkpoint. ``download=False``: use only what is on this machine.
+    Raises :class:`ssl_bench.errors.CheckpointError` if the checkpoint is missing, damaged or does not fit completely.
+    """
+    card = registry().model(name) if isinstance(name, str) else name
+    target = resolve_device(device) if isinstance(device, str) else device
+    with _seeded(seed):
+        if isinstance(card, CodeModel):
+            backbone = _from_code(card, weights)
+        elif card.weights is None:
+            backbone = _untrained(card, weights, seed)
+        else:
+            folder = cache_root(cache) / "checkpoints"
+            backbone = _trained(card, weights, folder, progress or Silent(), download)
+    backbone.eval().requires_grad_(False)
+    return backbone.to(target)
+
+
+def _trained(card: ModelCard, weights: str | Path | None, folder: Path, progress: Progress, download: bool) -> Backbone:
+    assert card.weights is not None
+    layout = layout_of(card.weights.layout)
+    found = _find(card, weights, folder, progress, download)
+    if timm_models.is_reference(card.arch):
+        module = timm_models.build(card.arch, card.arch_args, download)
+    else:
+        module = archs.build(card.arch, card.arch_args)
+    if found is None:
+        report = _from_timm(card, module, layout, download)
+    else:
+        path, sha256 = found
+        matched, total = match(
+            convert(open_checkpoint(path), layout, module), module, path, f"{card.name} ({card.arch})"
+        )
+        report = WeightsReport(_source(card, weights, path), sha256, matched, total)
+    return _wrap(card, module, report, layout)
+
+
+def _find(
+    card: ModelCard, weights: str | Path | None, folder: Path, progress: Progress, download: bool
+) -> tuple[Path, str] | None:
+    """The checkpoint's file and its sha256: ``--weights``, else beside the card, else the URL's; None: timm knows."""
+    assert card.weights is not None
+    if weights is not None:
+        path = Path(weights).expanduser()
+        return path, _hash(path, progress)
+    if card.weights.path is not None:
+        path = (card.folder or Path()) / card.weights.path
+        sha256 = _hash(path, progress)
+        if card.weights.sha256 not in {None, sha256}:
+            raise CheckpointError(
+                f"{path} has sha256 {sha256}, but the card of {card.name} says {card.weights.sha256}.",
+                "The file was changed after its card was written: restore it, or correct the card.",
+            )
+        return path, sha256
+    if card.weights.url is not None:
+        return fetch(card.weights.url, folder, progress, sha256=card.weights.sha256, download=download)
+    if card.weights.layout == "timm":
+        return None
+    raise CheckpointError(f"The card of {card.name} names no file of weights.", "Give one with --weights PATH.")
+
+
+def _hash(path: Path, progress: Progress) -> str:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file.", "Check the path given to --weights, or in the card.")
+    return sha256_of_file(path, progress)
+
+
+def _source(card: ModelCard, weights: str | Path | None, path: Path) -> str:
+    """For the record: the address where there is one; of a local file the name only, not where it lies."""
+    if weights is None and card.weights is not None and card.weights.path is None and card.weights.url:
+        return card.weights.url
+    return path.name
+
+
+def _from_timm(card: ModelCard, module: nn.Module, layout: Layout, download: bool) -> WeightsReport:
+    tensors, source = timm_models.pretrained(card.arch, card.arch_args, download)
+    matched, total = match(convert(tensors, layout, module), module, source, f"{card.name} ({card.arch})")
+    return WeightsReport(source, sha256_of_tensors(module, ""), matched, total)
+
+
+def _untrained(card: ModelCard, weights: str | Path | None, seed: int) -> Backbone:
+    _refuse(weights, card.name)
+    try:
+        module = archs.build(card.arch, card.arch_args)
+    except UnknownNameError as error:
+        if card.name != f"random_{error.name}" or card.folder is not None:
+            raise
+        raise UnknownNameError(
+            "model", card.name, [*registry().models, *(f"random_{a}" for a in error.known)]
+        ) from None
+    count = len(module.state_dict())
+    source = f"random initialisation, seed {seed}" if count else "no weights"
+    report = WeightsReport(source, sha256_of_tensors(module, _definition(card)), count, count)
+    return _wrap(card, module, report, Layout())
+
+
+def _from_code(model: CodeModel, weights: str | Path | None) -> Backbone:
+    _refuse(weights, model.card.name)
+    backbone = plugin_models.build(model)
+    backbone.definition = _definition(model.card)
+    if backbone.weights is None:
+        count = len(backbone.state_dict())
+        backbone.weights = WeightsReport("plugin", sha256_of_tensors(backbone, backbone.definition), count, count)
+    return backbone
+
+
+def _refuse(weights: str | Path | None, name: str) -> None:
+    if weights is not None:
+        raise SettingsError(f"--weights {weights}: model {name} takes no checkpoint.", "Leave --weights out.")
+
+
+def _wrap(card: ModelCard, module: nn.Module, report: WeightsReport, layout: Layout) -> Backbone:
+    preprocess = _preprocess(card, module)
+    backbone = archs.wrap(module, card.embedding, preprocess, card.name, positions=layout.positions)
+    backbone.weights, backbone.definition = report, _definition(card)
+    return backbone
+
+
+def _preprocess(card: ModelCard, module: nn.Module) -> PreprocessCard:
+    """The card's; timm's own for ``timm:``, ``hf:`` and ``random_<timm name>``, whose card is made on the fly."""
+    on_the_fly = card.folder is None and "preprocess" not in card.model_fields_set
+    if on_the_fly and (timm_models.is_reference(card.arch) or timm.is_model(card.arch)):
+        return timm_models.data_card(module, card.name)
+    return card.preprocess
+
+
+def _definition(card: ModelCard) -> str:
+    layout = card.weights.layout if card.weights else None
+    facts = {"arch": card.arch, "arch_args": card.arch_args, "layout": layout, "embedding": card.embedding}
+    return json.dumps(facts, sort_keys=True, default=str)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Random initialisation depends on ``seed`` only, and the caller's random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

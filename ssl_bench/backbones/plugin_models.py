@@ -1,0 +1,66 @@
+"""A model given by a plugin's function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ssl_bench.backbones import archs
+from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.plain import PlainBackbone
+from ssl_bench.data.transforms import Preprocess
+from ssl_bench.errors import PluginError, SslBenchError
+from ssl_bench.registry import CodeModel
+
+_PROMISE = "A model function returns a ssl_bench.Backbone, or a torch.nn.Module that maps (B, 3, H, W) images to (B, D) vectors."
+
+
+def build(model: CodeModel) -> Backbone:
+    """Call the function and check what it returns with one blank image of the card's size."""
+    card, origin = model.card, f"{model.build.__module__}:{model.build.__qualname__}"
+    where = f"Model {card.name} (plugin function {origin})"
+    try:
+        made = model.build()
+    except SslBenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where} failed: {type(error).__name__}: {error}.", _PROMISE) from error
+    if not isinstance(made, nn.Module):
+        raise PluginError(f"{where} returned a {type(made).__name__}.", _PROMISE)
+    made.eval()
+    preprocess = Preprocess(card.preprocess)
+    size = card.preprocess.crop or card.preprocess.resize or 32
+    if isinstance(made, Backbone):
+        if not hasattr(made, "preprocess"):
+            made.preprocess = preprocess
+        made.name = card.name
+        return _checked(made, where, made.preprocess.card.crop or made.preprocess.card.resize or 32)
+    if getattr(made, "num_classes", None) == 0:  # a timm model without classifier: its layers and attention are known
+        return _checked(archs.wrap(made, card.embedding, preprocess, card.name), where, size)
+    width = _dry_run(made, where, size).shape[1]
+    return PlainBackbone(made, card.embedding, preprocess, card.name, width)
+
+
+def _checked(backbone: Backbone, where: str, size: int) -> Backbone:
+    width = _dry_run(backbone, where, size).shape[1]
+    if getattr(backbone, "embed_dim", None) != width:
+        said = getattr(backbone, "embed_dim", "nothing")
+        raise PluginError(f"{where}: its embed_dim says {said}, but its vectors have {width} values.", _PROMISE)
+    return backbone
+
+
+def _dry_run(module: nn.Module, where: str, size: int) -> torch.Tensor:
+    image = torch.zeros(1, 3, size, size)
+    try:
+        with torch.no_grad():
+            output: Any = module(image)
+    except Exception as error:
+        raise PluginError(
+            f"{where} fails on a blank image {tuple(image.shape)}: {type(error).__name__}: {error}.", _PROMISE
+        ) from error
+    if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != 1:
+        found = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        raise PluginError(f"{where} maps one image to {found}.", _PROMISE)
+    return output
