@@ -13,6 +13,7 @@ from ssl_bench.api import evaluate_features
 from ssl_bench.compute import Compute
 from ssl_bench.errors import FeatureError
 from ssl_bench.protocols.protocol import Outcome
+from ssl_bench.registry import registry
 
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 
@@ -39,6 +40,8 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
 
 def score_file(path: Path, protocols: Sequence[str], settings: dict[str, Any], compute: Compute) -> dict[str, Outcome]:
     """Outcome of each protocol on the file's features. ``PROTOCOL.KEY`` settings go to that protocol only."""
+    for protocol in protocols:
+        registry().protocols.get(protocol)
     arrays = read_features(path)
     train, test = (arrays["train_x"], arrays["train_y"]), (arrays["test_x"], arrays["test_y"])
     outcomes = {}

@@ -117,8 +117,11 @@ _CONTRACT: dict[str, Callable[[Backbone, torch.Tensor], str | None]] = {
 
 
 def _run(name: str, task: str, weights: str | None, compute: Compute) -> str | None:
-    tiny = compute.with_(limit=IMAGES_PER_CLASS)
+    """One tiny task; features and records go to a temporary folder, checkpoints are found where they are."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = make_plan([name], [task], tiny, weights=weights)
-        report = run_plan(plan, tiny.with_(cache=Path(folder) / "cache"), Store(Path(folder) / "results"))
+        cache = Path(folder) / "cache"
+        cache.mkdir()
+        (cache / "checkpoints").symlink_to(compute.cache / "checkpoints", target_is_directory=True)
+        tiny = compute.with_(limit=IMAGES_PER_CLASS, cache=cache)
+        report = run_plan(make_plan([name], [task], tiny, weights=weights), tiny, Store(Path(folder) / "results"))
     return str(report.failures[0].error) if report.failures else None

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read from or written to the user's folders; no ``SSL_BENCH_`` variable leaks in."""
     for name in list(os.environ):
         if name.startswith("SSL_BENCH_") and name not in {"SSL_BENCH_OFFLINE", "SSL_BENCH_SHARED_DATA"}:
@@ -24,7 +24,6 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("SSL_BENCH_CACHE", str(root / "cache"))
     monkeypatch.setenv("SSL_BENCH_DATA", str(root / "data"))
     monkeypatch.setenv("SSL_BENCH_RESULTS", str(root / "results"))
-    yield
 
 
 @pytest.fixture(scope="session")

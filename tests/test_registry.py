@@ -151,7 +151,7 @@ def test_a_file_of_no_known_kind_an_empty_folder_and_no_file_are_refused(known: 
     with pytest.raises(CardError, match="no card of a kind that we know"):
         known.include(tmp_path / "x.yaml")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CardError, match="no .yaml card"):
+    with pytest.raises(CardError, match=r"no \.yaml card"):
         known.include(tmp_path / "empty")
     with pytest.raises(CardError, match="no such file"):
         known.include(tmp_path / "none")

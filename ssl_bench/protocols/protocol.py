@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -65,8 +65,14 @@ class FeatureProtocol(Protocol):
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
         train = extract(backbone, dataset.train, compute)
         test = extract(backbone, dataset.test, compute)
-        return self.evaluate_features(train, test, settings, compute)
+        return noting_skipped(self.evaluate_features(train, test, settings, compute), train, test)
 
     @abstractmethod
     def evaluate_features(self, train: Features, test: Features, settings: Any, compute: Compute) -> Outcome:
         """Score features directly."""
+
+
+def noting_skipped(outcome: Outcome, *parts: Features) -> Outcome:
+    """The outcome with the images that could not be read and were left out (``--skip-broken``), for the record."""
+    skipped = sorted({identity for part in parts for identity in part.broken})
+    return replace(outcome, details={**outcome.details, "skipped": skipped}) if skipped else outcome
