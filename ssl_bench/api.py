@@ -48,7 +48,8 @@ def evaluate_features(
     labels = np.concatenate([np.asarray(train[1]).ravel(), np.asarray(test[1]).ravel()])
     classes = int(labels.max(initial=0)) + 1 if np.issubdtype(labels.dtype, np.integer) else 0
     bundles = [Features.of(x, y, classes) for x, y in (train, test)]
-    return kind().evaluate_features(*bundles, resolved, compute or Compute())
+    protocol_code: FeatureProtocol = kind()
+    return protocol_code.evaluate_features(*bundles, resolved, compute or Compute())
 
 
 def run(

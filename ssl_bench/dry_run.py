@@ -53,7 +53,7 @@ def describe(
             for card in cards:
                 data = found.get(card.dataset)
                 job = (card, kinds[card.name](), resolved[card.name])
-                state, seconds = _state(backbone, data, job, compute.with_(seed=seed), store, speed)
+                state, seconds = _state(name, backbone, data, job, compute.with_(seed=seed), store, speed)
                 rows.append({"model": name, "task": card.name, "seed": seed, "state": state, "seconds": seconds})
     return rows
 
@@ -74,6 +74,7 @@ def _backbone(name: str, seed: int, compute: Compute, weights: str | None) -> Ba
 
 
 def _state(
+    name: str,
     backbone: Backbone | str,
     data: Dataset | str | None,
     job: tuple[TaskCard, Any, Settings],
@@ -87,7 +88,7 @@ def _state(
             return problem, None
     assert isinstance(backbone, Backbone)
     assert not isinstance(data, str)
-    cell = Cell(backbone, Job(card, protocol, settings, data), compute)
+    cell = Cell(name, backbone, Job(card, protocol, settings, data), compute)
     if cell.find(store) is not None:
         return "done", 0
     if data is None or not speed:

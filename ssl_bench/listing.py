@@ -9,6 +9,7 @@ from typing import Any
 from ssl_bench.cards import DatasetCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.registry import CodeModel, Registry, registry
+from ssl_bench.reporting.published import numbers
 
 Row = dict[str, Any]
 
@@ -97,8 +98,8 @@ def list_papers() -> list[Row]:
     rows = []
     for name in known.papers:
         paper = known.papers.get(name)
-        numbers = sum(len(row.values) for rows in paper.tables.values() for row in rows)
-        rows.append({"paper": name, "title": paper.paper.title, "tables": ", ".join(paper.tables), "numbers": numbers})
+        tables = ", ".join(paper.tables)
+        rows.append({"paper": name, "title": paper.paper.title, "tables": tables, "numbers": len(numbers(name))})
     return rows
 
 
@@ -107,7 +108,7 @@ def list_protocols() -> list[Row]:
     return [
         {
             "protocol": name,
-            "tasks": sum(known.tasks.get(task).protocol == name for task in known.tasks),
+            "tasks": len([task for task in known.tasks if known.tasks.get(task).protocol == name]),
             "variants": ", ".join(v for v, card in known.variants.items() if card.protocol == name),
             "from": known.protocols.origin(name),
         }
@@ -158,13 +159,10 @@ def _show_model(name: str, known: Registry) -> Row:
         }
     row = entry.model_dump(mode="json", exclude_none=True)
     row["published"] = [
-        f"{paper} {table}: {value.protocol} {value.dataset} {value.metric} {value.value:g}"
-        + (" (doubtful)" if value.doubtful else "")
-        for paper in known.papers
-        for table, rows in known.papers.get(paper).tables.items()
-        for line in rows
-        if line.model == name
-        for value in line.values
+        f"{number.source}: {number.column.protocol} {number.column.dataset} {number.metric} {number.value:g}"
+        + (" (doubtful)" if number.doubtful else "")
+        for number in numbers()
+        if number.model == name
     ]
     return row
 
@@ -175,7 +173,7 @@ def _show_task(name: str, known: Registry) -> Row:
     defaults = {key: field.default for key, field in kind.settings.model_fields.items()}
     row = card.model_dump(mode="json", exclude_none=True)
     row["settings"] = {**defaults, **card.settings}
-    row["protocol in words"] = inspect.cleandoc(kind.__doc__ or kind.summary)
+    row["protocol in words"] = _words(kind)
     return row
 
 

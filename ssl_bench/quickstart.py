@@ -15,7 +15,8 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.features import extract
 from ssl_bench.registry import registry
-from ssl_bench.reporting.figures import bars, neighbours, scatter
+from ssl_bench.reporting.charts import bars, scatter
+from ssl_bench.reporting.figures import neighbours
 from ssl_bench.reporting.leaderboard import write_leaderboard
 from ssl_bench.results.record import Record
 from ssl_bench.results.store import Store

@@ -25,7 +25,7 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SettingsError, SslBenchError
 from ssl_bench.protocols.protocol import Outcome, Protocol
-from ssl_bench.registry import registry
+from ssl_bench.registry import CodeModel, registry
 from ssl_bench.results.provenance import PACKAGES, installed, provenance
 from ssl_bench.results.record import ComputeFacts, DatasetFacts, IntervalFacts, Record, WeightsFacts, identified
 from ssl_bench.results.store import Store
@@ -156,7 +156,7 @@ def _run_model(
         return
     for job in plan.jobs:
         try:
-            cell = Cell(backbone, job, compute)
+            cell = Cell(name, backbone, job, compute)
             done = None if force else cell.find(store)
             if done is not None:
                 report.found.append(done)
@@ -179,10 +179,11 @@ def _failure(model: str, task: str, seed: int, error: Exception) -> Failure:
 
 
 class Cell:
-    """One (model, task, seed)."""
+    """One (model, task, seed). ``reference``: the model as the user named it, which may be the path of a card."""
 
-    def __init__(self, backbone: Backbone, job: Job, compute: Compute) -> None:
+    def __init__(self, reference: str, backbone: Backbone, job: Job, compute: Compute) -> None:
         self.backbone, self.job, self.compute = backbone, job, compute
+        self.method = method_of(reference)
         assert backbone.weights is not None, "load_model always reports the weights"
         parameters = sum(parameter.numel() for parameter in backbone.parameters())
         self.weights = WeightsFacts(**backbone.weights.as_dict(), parameters=parameters)
@@ -249,7 +250,7 @@ class Cell:
             task=task.name,
             task_version=task.version,
             protocol=task.protocol,
-            method=registry_method(self.backbone.name),
+            method=self.method,
             dataset=self.dataset_facts(skipped),
             metrics={key: float(value) for key, value in outcome.metrics.items()},
             primary=outcome.primary,
@@ -278,11 +279,10 @@ class Cell:
         )
 
 
-def registry_method(model: str) -> str:
+def method_of(model: str) -> str:
     """The method that a model's card names."""
     entry = registry().model(model)
-    card = getattr(entry, "card", entry)
-    return str(card.method)
+    return (entry.card if isinstance(entry, CodeModel) else entry).method
 
 
 def _device_name(device: torch.device) -> str:

@@ -48,7 +48,7 @@ class LazyVerbs(TyperGroup):
         if name not in VERBS:
             return None
         module = importlib.import_module(VERBS[name])
-        command = typer.main.get_command(module.app)
+        command: Any = typer.main.get_command(module.app)
         if not getattr(module, "GROUP", False) and name in getattr(command, "commands", {}):
             return command.commands[name]
         command.name = name

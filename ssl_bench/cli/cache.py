@@ -10,7 +10,9 @@ from ssl_bench.cli import options
 from ssl_bench.cli.options import flag
 
 GROUP = True
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Checkpoints and features on disk: list, verify, remove.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Checkpoints and features on disk: list, verify, remove."
+)
 
 
 @app.command("list")

@@ -95,8 +95,9 @@ class Bars:
 
         def advance(units: int = 1, status: str = "") -> None:
             assert self._bars is not None
-            fields = {"status": status} if status else {}
-            self._bars.update(task, advance=units, **fields)
+            self._bars.update(task, advance=units)
+            if status:
+                self._bars.update(task, status=status)
 
         try:
             yield advance

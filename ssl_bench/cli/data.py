@@ -10,7 +10,9 @@ import typer
 from ssl_bench.cli import options
 
 GROUP = True
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Data sets: list them, check one on disk, put its layout right.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Data sets: list them, check one on disk, put its layout right."
+)
 
 
 def _root(given: Path | None) -> Path:
