@@ -21,12 +21,14 @@ PALETTE = ["#4c78a8", "#e08214", "#3f9b5f", "#d1495b", "#2a9d8f", "#9c6ade", "#b
 
 def bars(records: Sequence[Record], out: Path) -> Path:
     """Measured values with their intervals: one panel a task, one bar a model. ``out`` ends in .png or .svg."""
-    return save(bar_chart(points(records)), out)
+    save(to_svg(bar_chart(points(records))), out)
+    return out
 
 
 def scatter(records: Sequence[Record], out: Path) -> Path:
     """Measured value against the backbone's parameters (log scale): one panel a task. ``out`` ends in .png or .svg."""
-    return save(scatter_chart(points(records)), out)
+    save(to_svg(scatter_chart(points(records))), out)
+    return out
 
 
 def bar_chart(shown: Sequence[Point]) -> alt.TopLevelMixin:
@@ -94,17 +96,21 @@ def to_svg(chart: alt.TopLevelMixin) -> str:
     return svg
 
 
-def save(chart: alt.TopLevelMixin, out: Path) -> Path:
-    """PNG on white, with two pixels for each unit; SVG without background."""
+def save(svg: str, *files: Path) -> None:
+    """Write a drawing to files that end in .svg (no background) or .png (on white, two pixels for each unit)."""
     import vl_convert
 
-    if out.suffix == ".svg":
-        write_bytes(out, to_svg(chart).encode())
-    elif out.suffix == ".png":
-        write_bytes(out, vl_convert.vegalite_to_png({**chart.to_dict(), "background": "white"}, scale=2))
-    else:
-        raise StoreError(f"{out}: a chart is saved as .png or .svg.", "Give --out a name with one of these endings.")
-    return out
+    for out in files:
+        if out.suffix == ".svg":
+            write_bytes(out, svg.encode())
+        elif out.suffix == ".png":
+            start = svg.index(">") + 1
+            on_white = svg[:start] + '<rect width="100%" height="100%" fill="white"/>' + svg[start:]
+            write_bytes(out, vl_convert.svg_to_png(on_white, scale=2))
+        else:
+            raise StoreError(
+                f"{out}: a chart is saved as .png or .svg.", "Give --out a name with one of these endings."
+            )
 
 
 def _data(rows: Iterable[dict[str, Any]]) -> alt.InlineData:

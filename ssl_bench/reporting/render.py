@@ -98,15 +98,15 @@ def _csv(table: Table) -> str:
 
 
 def _json(table: Table) -> str:
-    return json.dumps({"title": table.title, "rows": _finite(table.rows())}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"title": table.title, "rows": finite(table.rows())}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Numbers that are not finite as null: JSON has none."""
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
