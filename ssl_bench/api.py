@@ -47,9 +47,9 @@ def evaluate_features(
     resolved = resolve(kind.settings, settings, protocol)
     labels = np.concatenate([np.asarray(train[1]).ravel(), np.asarray(test[1]).ravel()])
     classes = int(labels.max(initial=0)) + 1 if np.issubdtype(labels.dtype, np.integer) else 0
-    bundles = [Features.of(x, y, classes) for x, y in (train, test)]
+    bank, queries = Features.of(*train, classes), Features.of(*test, classes)
     protocol_code: FeatureProtocol = kind()
-    return protocol_code.evaluate_features(*bundles, resolved, compute or Compute())
+    return protocol_code.evaluate_features(bank, queries, resolved, compute or Compute())
 
 
 def run(

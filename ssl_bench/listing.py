@@ -187,14 +187,15 @@ def _show_dataset(name: str, known: Registry) -> Row:
 def _show_code(kind: Any) -> Row:
     """A protocol or method: its text and its settings with defaults."""
     settings = {key: field.default for key, field in kind.settings.model_fields.items()}
+    code = f"{kind.__module__}.{kind.__name__}"
+    return {"summary": kind.summary, "settings": settings, "in words": _words(kind), "code": code}
+
+
+def _words(kind: Any) -> str:
+    """What the code's own texts say: the file's (formula and source), then the class's."""
     module = inspect.getmodule(kind)
-    words = inspect.cleandoc(kind.__doc__ or "") or (module.__doc__ if module else "") or kind.summary
-    return {
-        "summary": kind.summary,
-        "settings": settings,
-        "in words": words,
-        "code": f"{kind.__module__}.{kind.__name__}",
-    }
+    texts = [module.__doc__ if module else None, kind.__doc__]
+    return "\n\n".join(inspect.cleandoc(text) for text in texts if text) or str(kind.summary)
 
 
 def _recipes_of(method: str, known: Registry) -> list[str]:
