@@ -84,9 +84,8 @@ def match(tensors: Tensors, module: nn.Module, file: Path | str, network: str) -
         wanted = {name: t for name, t in wanted.items() if name not in counters}
     else:
         counters = {}
-    problems = _problems(tensors, wanted)
+    problems, good = _problems(tensors, wanted)
     if problems:
-        good = sum(name in tensors and tensors[name].shape == t.shape for name, t in wanted.items())
         raise CheckpointError(
             f"{file} does not fit {network}: {good} of {len(wanted)} backbone tensors match. {' '.join(problems)}",
             "Nothing was loaded. Is this the checkpoint of this architecture, and the layout the right one?",
@@ -95,18 +94,21 @@ def match(tensors: Tensors, module: nn.Module, file: Path | str, network: str) -
     return len(wanted), len(wanted)
 
 
-def _problems(tensors: Tensors, wanted: Mapping[str, torch.Tensor]) -> list[str]:
+def _problems(tensors: Tensors, wanted: Mapping[str, torch.Tensor]) -> tuple[list[str], int]:
+    """What is wrong, and how many tensors are right."""
     common = [name for name in wanted if name in tensors]
     shapes = [name for name in common if tensors[name].shape != wanted[name].shape]
     kinds = [n for n in common if tensors[n].is_floating_point() != wanted[n].is_floating_point()]
     broken = [n for n in common if tensors[n].is_floating_point() and not bool(tensors[n].isfinite().all())]
+    good = len(set(common) - {*shapes, *kinds, *broken})
+    shown = [f"{n} {_shape(tensors[n])} instead of {_shape(wanted[n])}" for n in shapes]
     return [
         *_some("missing", [name for name in wanted if name not in tensors]),
         *_some("left over", [name for name in tensors if name not in wanted]),
-        *_some("mis-shaped", [f"{n} {_shape(tensors[n])} instead of {_shape(wanted[n])}" for n in shapes]),
+        *_some("mis-shaped", shown),
         *_some("of another type", [f"{n} {tensors[n].dtype} instead of {wanted[n].dtype}" for n in kinds]),
         *_some("with values that are not finite", broken),
-    ]
+    ], good
 
 
 def _some(what: str, names: list[str]) -> list[str]:
