@@ -27,7 +27,7 @@ def test_a_model_is_shown_with_its_preprocessing_and_published_numbers() -> None
 def test_a_task_is_shown_with_all_settings() -> None:
     shown = ssl_bench("show", "task", "knn_imagenet", "--json").json
     assert shown["settings"]["temperature"] == 0.07
-    assert "nearest" in shown["protocol in words"] or "neighbour" in shown["protocol in words"]
+    assert "k-NN" in shown["protocol in words"]
 
 
 def test_every_kind_of_entry_can_be_shown_for_people() -> None:
