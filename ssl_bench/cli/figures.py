@@ -59,7 +59,7 @@ def _from_records(kind: str, out: Path, results: Path | None) -> None:
     from ssl_bench.reporting import charts
 
     store = open_store(results)
-    records = store.latest()
+    records = store.all()
     if not records:
         raise StoreError(
             f"There are no records in {store.root}.", "`ssl-bench run` writes them; --results says where they are."

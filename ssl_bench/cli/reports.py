@@ -68,7 +68,7 @@ def table(
     if table_ is not None and paper is None:
         raise SettingsError("--table needs --paper.", "For example: ssl-bench table --paper dino --table 2")
     store = open_store(results)
-    records = store.latest()
+    records = store.all()
     _warn_of_damage(store)
     made = comparison(records, models=models, tasks=tasks, paper=paper, table=table_)
     if not records:
@@ -113,7 +113,7 @@ def leaderboard(
     from ssl_bench.reporting.leaderboard import write_leaderboard
 
     store = open_store(results)
-    records = store.latest()
+    records = store.all()
     _warn_of_damage(store)
     page = write_leaderboard(records, out)
     note(f"{len(records)} records. Leaderboard: {page.resolve()}")

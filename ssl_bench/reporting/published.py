@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ssl_bench.cards import ModelCard, Paper, PublishedColumn, PublishedRow, PublishedTable, PublishedValue
-from ssl_bench.errors import UnknownNameError
+from ssl_bench.errors import SettingsError
 from ssl_bench.registry import registry
 
 MEASURED_AS = {"im_per_s": "images_per_second", "knn_top1": "top1"}
@@ -72,7 +72,7 @@ def find_table(paper: str, table: str) -> tuple[str, PublishedTable]:
     for name, content in tables.items():
         if name.lower() in wanted:
             return name, content
-    raise UnknownNameError(f"table of paper {paper}", table, tables)
+    raise SettingsError(f"Paper {paper} has no table {table!r} here.", f"There are: {', '.join(tables)}")
 
 
 def has_card(model: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ssl_bench.errors import UnknownNameError
+from ssl_bench.errors import SettingsError
 from ssl_bench.reporting.grid import Table
 from ssl_bench.reporting.text import Words, legend, words
 
@@ -24,7 +24,7 @@ def render(table: Table, format: str, width: int = 120) -> str:
     if format == "rich":
         return _plain_rich(table, width)
     if format not in FORMATS:
-        raise UnknownNameError("table format", format, ["rich", *FORMATS])
+        raise SettingsError(f"{format!r} is no format of tables.", f"There are: rich, {', '.join(FORMATS)}")
     return FORMATS[format](table)
 
 

@@ -94,9 +94,20 @@ def keep(kind: str, known: Sequence[str], patterns: list[str]) -> list[str]:
     for pattern in patterns:
         matched = [name for name in known if name == pattern or fnmatchcase(name, pattern)]
         if not matched:
-            raise UnknownNameError(f"{kind} with numbers", pattern, known)
+            raise not_among(f"{kind} with numbers", pattern, known)
         kept += matched
     return list(dict.fromkeys(kept))
+
+
+def not_among(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is none of ``known``, which no other verb lists: the hint does."""
+    names = sorted(set(known))
+    error = UnknownNameError(kind, name, names)
+    if "Did you mean" not in (error.hint or ""):
+        error.hint = (
+            f"There are: {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if names else "There are none yet."
+        )
+    return error
 
 
 def _cell(records: list[Record] | None, printed: list[PublishedNumber], model: str, task: str) -> Cell | None:
