@@ -84,3 +84,36 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "quickstart:" in makefile
     assert "test:" in makefile
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The page's code blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_the_plugins_of_the_task_page_run(tmp_path: Path) -> None:
+    squares, centroid = blocks(ROOT / "docs" / "add-a-task.md", "python")
+    (tmp_path / "squares.py").write_text(squares)
+    (tmp_path / "centroid.py").write_text(centroid)
+    done = ssl_bench(
+        *("run", "--model", "raw_pixels", "--task", "knn_squares,centroid_squares", "--results", tmp_path / "results"),
+        *("--include", tmp_path / "squares.py", "--include", tmp_path / "centroid.py", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert {record["task"]: record["metrics"]["top1"] for record in done.json} == {
+        "knn_squares": 100,
+        "centroid_squares": 100,
+    }
+
+
+def test_the_cards_of_the_task_page_are_valid(tmp_path: Path) -> None:
+    from ssl_bench.registry import Registry
+
+    known = Registry()
+    known.load_builtin()
+    for number, block in enumerate(blocks(ROOT / "docs" / "add-a-task.md", "yaml")):
+        (tmp_path / f"{number}.yaml").write_text(block)
+    known.include(tmp_path)
+    assert known.task("knn_birds").settings["k"] == [1, 20]
+    assert known.dataset("birds").classes == 200  # type: ignore[union-attr]
