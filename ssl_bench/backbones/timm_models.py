@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import textwrap
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def _from_hub(
             # Without num_classes timm keeps the classifier and therefore loads strictly.
             module: nn.Module = timm.create_model(reference, pretrained=pretrained, **arguments)
     except Exception as error:  # the hub's client raises its own errors and those of its HTTP library
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = textwrap.shorten(str(error) or type(error).__name__, 300).rstrip(".")
         reason = f"no network is used and {reason}" if local_only else reason
         raise CheckpointError(f"timm has no weights for {arch} that can be loaded here: {reason}.", place) from error
     return module

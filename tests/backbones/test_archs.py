@@ -35,7 +35,9 @@ def test_wide_resnet_widens_every_layer() -> None:
         narrow, wide = shapes(build("resnet50")), shapes(build("resnet50w2"))
     assert narrow.keys() == wide.keys()
     for name, shape in narrow.items():
-        doubled = tuple(size if size == 3 and i == 1 and name == "conv1.weight" else 2 * size for i, size in enumerate(shape[:2]))
+        doubled = tuple(
+            size if size == 3 and i == 1 and name == "conv1.weight" else 2 * size for i, size in enumerate(shape[:2])
+        )
         assert wide[name] == (*doubled, *shape[2:]), name
     assert wide["conv1.weight"] == (128, 3, 7, 7)
     with torch.device("meta"):

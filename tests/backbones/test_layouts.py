@@ -158,11 +158,15 @@ def change(tensors: Tensors, how: str) -> Tensors:
     ],
 )
 @pytest.mark.parametrize("name", ["dino_vits16", "mae_vitb16", "supervised_vits16"])
-def test_one_wrong_tensor_stops(name: str, how: str, said: str, vit_tensors: Callable[..., Tensors], tmp_path: Path) -> None:
+def test_one_wrong_tensor_stops(
+    name: str, how: str, said: str, vit_tensors: Callable[..., Tensors], tmp_path: Path
+) -> None:
     tensors = change(tiny(vit_tensors, name), how)
     path = tmp_path / "wrong.pth"
     torch.save(tensors if name.startswith("dino") else {"model": tensors}, path)
-    with pytest.raises(CheckpointError, match=rf"{30 if how == 'left over' else 29} of 30 backbone tensors match. {said}"):
+    with pytest.raises(
+        CheckpointError, match=rf"{30 if how == 'left over' else 29} of 30 backbone tensors match. {said}"
+    ):
         load_model(card(name), weights=path)
 
 
@@ -181,7 +185,9 @@ def test_another_architecture_is_refused(
         load_model(card("dino_vits16"), weights=path)
 
 
-def test_another_number_of_heads_is_refused_where_shapes_tell(vit_tensors: Callable[..., Tensors], tmp_path: Path) -> None:
+def test_another_number_of_heads_is_refused_where_shapes_tell(
+    vit_tensors: Callable[..., Tensors], tmp_path: Path
+) -> None:
     """With normalised queries the head's width has tensors of its own; without them shapes cannot tell."""
     path = tmp_path / "heads.pth"
     norms = {f"blocks.{i}.attn.{n}_norm.{p}": torch.ones(12) for i in (0, 1) for n in "qk" for p in ("weight", "bias")}

@@ -1,0 +1,95 @@
+"""Models given by a function."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_bench.backbones.archs import build
+from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.load import load_model
+from ssl_bench.backbones.plain import PlainBackbone
+from ssl_bench.backbones.vit import ViTBackbone
+from ssl_bench.cards import ModelCard, PreprocessCard
+from ssl_bench.data.transforms import Preprocess
+from ssl_bench.errors import PluginError, SettingsError
+from ssl_bench.registry import CodeModel
+
+IMAGES = torch.randn(2, 3, 32, 32)
+
+
+class Mine(Backbone):
+    embed_dim = 3
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+
+def model(build_it: Any, **fields: Any) -> CodeModel:
+    card = ModelCard(
+        name="mine", method="plugin", arch="f", preprocess=PreprocessCard(resize=None, crop=None), **fields
+    )
+    return CodeModel(card, build_it)
+
+
+@torch.no_grad()
+def test_any_module_is_measured_and_wrapped() -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    backbone, again = load_model(model(make)), load_model(model(make))
+    assert isinstance(backbone, PlainBackbone)
+    assert (backbone.embed_dim, backbone.name, backbone.training) == (5, "mine", False)
+    assert backbone(IMAGES).shape == (2, 5)
+    assert torch.equal(backbone(IMAGES), again(IMAGES))
+    assert backbone.weights is not None
+    assert again.weights == backbone.weights != load_model(model(make), seed=1).weights
+
+
+def test_a_timm_network_keeps_its_layers_and_a_backbone_is_used_as_it_is() -> None:
+    assert isinstance(load_model(model(lambda: build("vit_small32", {"dim": 16, "depth": 1, "heads": 1}))), ViTBackbone)
+    backbone = load_model(model(Mine))
+    assert isinstance(backbone, Mine)
+    assert backbone.preprocess.card.resize is None
+    own = Preprocess(PreprocessCard(resize=40, crop=32))
+
+    def make() -> Backbone:
+        made = Mine()
+        made.preprocess = own
+        return made
+
+    assert load_model(model(make)).preprocess is own
+
+
+def broken() -> nn.Module:
+    raise RuntimeError("no such checkpoint")
+
+
+class Wrong(Mine):
+    embed_dim = 4
+
+
+@pytest.mark.parametrize(
+    ("build_it", "said"),
+    [
+        (broken, "failed: RuntimeError: no such checkpoint"),
+        (lambda: None, "returned a NoneType"),
+        (lambda: nn.Flatten(0), r"maps one image to shape \(3072,\)"),
+        (lambda: nn.Conv2d(3, 4, 1), r"maps one image to shape \(1, 4, 32, 32\)"),
+        (lambda: nn.Linear(7, 2), "fails on a blank image .*RuntimeError"),
+        (Wrong, "embed_dim says 4, but its vectors have 3"),
+    ],
+)
+def test_functions_that_break_their_promise(build_it: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=said) as caught:
+        load_model(model(build_it))
+    assert "A model function returns" in str(caught.value)
+    assert "plugin function" in str(caught.value)
+
+
+def test_settings_that_do_not_apply() -> None:
+    with pytest.raises(SettingsError, match="no embedding 'cls'"):
+        load_model(model(nn.Flatten, embedding="cls"))
+    with pytest.raises(SettingsError, match="takes no checkpoint"):
+        load_model(model(nn.Flatten), weights="x.pth")
