@@ -12,6 +12,7 @@ from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.data.features import Features, extract
+from ssl_bench.protocols.accuracy import accuracy_interval
 from ssl_bench.results.statistics import Interval
 from ssl_bench.settings import Settings
 
@@ -65,11 +66,21 @@ class FeatureProtocol(Protocol):
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
         train = extract(backbone, dataset.train, compute)
         test = extract(backbone, dataset.test, compute)
-        return noting_skipped(self.evaluate_features(train, test, settings, compute), train, test)
+        outcome = self.evaluate_features(train, test, settings, compute)
+        return noting_skipped(headline(outcome, dataset.metric), train, test)
 
     @abstractmethod
     def evaluate_features(self, train: Features, test: Features, settings: Any, compute: Compute) -> Outcome:
         """Score features directly."""
+
+
+def headline(outcome: Outcome, metric: str) -> Outcome:
+    """The outcome with the data set's own metric (``mean_per_class``) as primary, where a protocol reports ``top1`` of
+    single predictions and that metric too."""
+    found = outcome.predictions
+    if outcome.primary != "top1" or metric == "top1" or metric not in outcome.metrics or found is None:
+        return outcome
+    return replace(outcome, primary=metric, interval=accuracy_interval(found.label, found.prediction, metric))
 
 
 def noting_skipped(outcome: Outcome, *parts: Features) -> Outcome:
