@@ -29,7 +29,7 @@ def key_parts(backbone: Backbone, split: Split, compute: Compute, embedding: str
         "store": VERSION,
         "weights": backbone.weights.sha256 if backbone.weights else None,
         "tensors": hash_tensors(backbone),
-        "backbone": [type(backbone).__qualname__, backbone.embedding, backbone.embed_dim],
+        "backbone": [type(backbone).__qualname__, backbone.embedding, backbone.embed_dim, backbone.definition],
         "preprocess": _describe(backbone.preprocess),
         "pipeline": compute.pipeline,
         "embedding": embedding,
