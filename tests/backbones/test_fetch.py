@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,11 @@ def test_full_disk(site: Any, tmp_path: Path) -> None:
     (tmp_path / "model.pth.part").symlink_to("/dev/full")
     with pytest.raises(StoreError, match="No space left"):
         get(site, tmp_path)
+
+
+def test_two_at_once_fetch_it_once(site: Any, tmp_path: Path) -> None:
+    site.files["model.pth"], site.cut = CONTENT, [500_000]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: get(site, tmp_path), range(4)))
+    assert {sha256 for _, sha256 in found} == {SHA256}
+    assert site.sent == len(CONTENT)
