@@ -126,7 +126,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(
@@ -215,10 +215,10 @@ def _cell(record: Record) -> tuple[Any, ...]:
 
 
 def _save_arrays(file: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
-    lengths = {name: len(array) for name, array in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"predictions must have one row for each test image: {lengths}")
-    np.savez_compressed(file, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    shapes = {name: f"{array.shape} {array.dtype}" for name, array in arrays.items()}
+    if len({len(array) for array in arrays.values()}) > 1 or any(array.dtype.hasobject for array in arrays.values()):
+        raise ValueError(f"predictions must be plain arrays with one row for each test image: {shapes}")
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes them for its flag
 
 
 def _same_or_refuse(path: Path, text: str) -> Path:
