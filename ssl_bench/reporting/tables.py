@@ -27,8 +27,8 @@ def comparison(
 ) -> Table:
     """Models as rows, tasks as columns; with ``paper``, the rows and columns of its ``table`` (default: its first).
 
-    ``models`` and ``tasks``: names, globs or comma lists to keep; models that have only published numbers are shown when
-    they are named. ``published=False`` leaves out what papers print. Rows come best first in the first column, or in the
+    ``models`` and ``tasks``: names, globs or comma lists to keep; models and tasks that have only published numbers are shown
+    when they are named. ``published=False`` leaves out what papers print. Rows come best first in the first column, or in the
     order in which models are named.
     """
     runs: dict[Pair, list[Record]] = {}
