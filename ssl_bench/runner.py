@@ -195,6 +195,13 @@ class Cell:
         """Not all images were used: the number does not compare with a published one."""
         return self.compute.limit is not None
 
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Settings that the user gave another value than the task has."""
+        task = self.job.task
+        usual = resolve(type(self.job.settings), task.settings, task.protocol).model_dump(mode="json")
+        return {key: value for key, value in self.settings.items() if value != usual[key]}
+
     def dataset_facts(self, skipped: Sequence[str] = ()) -> DatasetFacts:
         data, task = self.job.dataset, self.job.task
         if data is None:
@@ -256,6 +263,7 @@ class Cell:
             primary=outcome.primary,
             interval=None if outcome.interval is None else IntervalFacts(**vars(outcome.interval)),
             settings=self.settings,
+            overrides=self.overrides,
             selection=outcome.selection,
             seed=self.compute.seed,
             partial=self.partial,

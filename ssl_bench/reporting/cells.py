@@ -12,7 +12,7 @@ from ssl_bench.cards import TaskCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.registry import registry
 from ssl_bench.reporting.published import PublishedNumber
-from ssl_bench.results.record import Record, plain
+from ssl_bench.results.record import Record
 from ssl_bench.results.store import latest
 
 Mark = Literal["best", "second", "tied", "stale", "partial", "custom", "best_on_test", "doubtful"]
@@ -62,7 +62,7 @@ class Cell:
 
 def measured(records: Sequence[Record]) -> Cell:
     """The cell of one model and task. Of several records the usual, complete, newest ones count, one for each seed."""
-    chosen = comparable(latest(records, is_usual))
+    chosen = comparable(latest(records))
     first = chosen[0]
     values = [record.value for record in chosen]
     cell = Cell(
@@ -91,7 +91,7 @@ def comparable(records: Sequence[Record]) -> list[Record]:
     def kind(record: Record) -> tuple[object, ...]:
         return (record.task_version, record.settings, record.dataset.fingerprint, record.primary, record.partial)
 
-    best = max(records, key=lambda r: (not r.partial, is_usual(r), r.task_version, r.provenance.created))
+    best = max(records, key=lambda r: (not r.partial, not r.overrides, r.task_version, r.provenance.created))
     return [record for record in records if kind(record) == kind(best)]
 
 
@@ -110,7 +110,7 @@ def flags(record: Record) -> tuple[Mark, ...]:
     found: list[tuple[Mark, bool]] = [
         ("stale", is_stale(record)),
         ("partial", record.partial),
-        ("custom", not is_usual(record)),
+        ("custom", bool(record.overrides)),
         ("best_on_test", record.selection == "best_on_test"),
     ]
     return tuple(mark for mark, holds in found if holds)
@@ -120,12 +120,6 @@ def is_stale(record: Record) -> bool:
     """Whether the task has a newer version than the one that made the record."""
     card = _card(record.task)
     return card is not None and record.task_version < card.version
-
-
-def is_usual(record: Record) -> bool:
-    """Whether every setting that the task's card states has the card's value."""
-    card = _card(record.task)
-    return card is None or all(record.settings.get(key, value) == value for key, value in plain(card.settings).items())
 
 
 def _card(task: str) -> TaskCard | None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_bench.errors import StoreError
-from ssl_bench.reporting.cells import is_usual
 from ssl_bench.reporting.tables import keep, not_among
 from ssl_bench.results.record import Record
 from ssl_bench.results.statistics import mcnemar, paired_bootstrap, paired_difference
-from ssl_bench.results.store import Store, latest
+from ssl_bench.results.store import Store
 
 AGAIN = "Run both models again on the same data, with the same --limit and --seed."
 
@@ -42,7 +41,7 @@ class Comparison:
 
 def compare_models(store: Store, a: str, b: str, tasks: Sequence[str] | None = None) -> list[Comparison]:
     """One comparison for each task and seed that both models have; ``tasks``: names or globs, default all shared ones."""
-    runs = {(r.model, r.task, r.seed): r for r in latest(store.all(), is_usual)}
+    runs = {(r.model, r.task, r.seed): r for r in store.latest()}
     for model in (a, b):
         if not any(model == name for name, _, _ in runs):
             raise not_among("measured model", model, (name for name, _, _ in runs))

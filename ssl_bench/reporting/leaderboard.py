@@ -11,7 +11,7 @@ from ssl_bench._version import __version__
 from ssl_bench.cards import TaskCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.registry import registry
-from ssl_bench.reporting.cells import NOT_RANKED, Cell, is_usual
+from ssl_bench.reporting.cells import NOT_RANKED, Cell
 from ssl_bench.reporting.grid import Table
 from ssl_bench.reporting.model_facts import facts, family, web_address
 from ssl_bench.reporting.published import PublishedNumber, numbers
@@ -30,7 +30,7 @@ def write_leaderboard(records: Sequence[Record], out: Path, title: str = TITLE) 
 
     Everything that the page shows is in it, also as JSON (``<script type="application/json" id="data">``). Returns the page.
     """
-    records = sorted(latest(records, is_usual), key=lambda record: record.provenance.created)
+    records = sorted(latest(records), key=lambda record: record.provenance.created)
     chart = _charts(records, out / "figures") if records else None
     table = _everything(records)
     write_text(out / "index.html", _page(table, records, chart, title))

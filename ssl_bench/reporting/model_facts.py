@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -11,7 +12,6 @@ from urllib.parse import urlsplit
 from ssl_bench.cards import ModelCard, Paper
 from ssl_bench.errors import SslBenchError
 from ssl_bench.registry import registry
-from ssl_bench.reporting.cells import is_usual
 from ssl_bench.reporting.published import PublishedNumber
 from ssl_bench.results.record import Record
 
@@ -74,10 +74,9 @@ def command(record: Record) -> str:
     parts += ["--seed", str(record.seed)] if record.seed else []
     parts += ["--precision", record.compute.precision] if record.compute.precision != "fp32" else []
     parts += ["--pipeline", record.compute.pipeline] if record.compute.pipeline != "exact" else []
-    text = shlex.join(parts)
-    if record.partial:
-        text += " --limit ..."
-    return text if is_usual(record) else text + " --set ..."
+    for key, value in record.overrides.items():
+        parts += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(parts) + (" --limit ..." if record.partial else "")
 
 
 def _reference(model: str) -> str:

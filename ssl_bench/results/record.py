@@ -108,6 +108,8 @@ class Record(Card):
     primary: str
     interval: IntervalFacts | None = None
     settings: Json
+    overrides: Json = Field(default_factory=dict)
+    """Those settings that the user gave another value than the task has."""
     selection: Literal["fixed", "held_out", "best_on_test"]
     seed: int
     partial: bool = False

@@ -9,7 +9,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -147,15 +147,15 @@ class Store:
         return sorted(records, key=lambda record: (record.provenance.created, record.run_id))
 
 
-def latest(records: Iterable[Record], usual: Callable[[Record], bool] = lambda record: True) -> list[Record]:
+def latest(records: Iterable[Record]) -> list[Record]:
     """One record for each (model, task, seed), in the order in which the pairs first appear.
 
-    A complete one goes before a partial one, then one with ``usual`` settings, then the higher task version, then the newer.
+    A complete one goes before a partial one, then one with the task's own settings, then the higher task version, then the newer.
     """
     best: dict[tuple[str, str, int], Record] = {}
 
     def rank(record: Record) -> tuple[Any, ...]:
-        return (not record.partial, usual(record), record.task_version, record.provenance.created, record.run_id)
+        return (not record.partial, not record.overrides, record.task_version, record.provenance.created, record.run_id)
 
     for record in records:
         key = (record.model, record.task, record.seed)

@@ -216,8 +216,8 @@ def test_a_disks_path_is_not_published() -> None:
 def test_the_command_repeats_what_differs_from_the_defaults() -> None:
     record = make_record(seed=3)
     assert command(record) == "ssl-bench run --model dino_vits16 --task knn_digits --seed 3"
-    assert command(make_record("trained", settings={"temperature": 0.5}, partial=True)) == (
-        "ssl-bench run --model path/to/trained/card.yaml --task knn_digits --limit ... --set ..."
+    assert command(make_record("trained", overrides={"temperature": 0.5, "k": [5, 10]}, partial=True)) == (
+        "ssl-bench run --model path/to/trained/card.yaml --task knn_digits --set temperature=0.5 --set 'k=[5, 10]' --limit ..."
     )
 
 

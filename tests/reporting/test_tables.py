@@ -68,7 +68,7 @@ def test_seeds_of_other_versions_settings_or_images_are_not_averaged() -> None:
     base = make_record(seed=0, minute=1, task_version=2)
     others = [
         make_record(seed=1, minute=2, task_version=1),
-        make_record(seed=2, minute=1, task_version=2, settings={"k": [5], "temperature": 0.07}),
+        make_record(seed=2, minute=1, task_version=2, settings={"k": [5]}, overrides={"k": [5]}),
         make_record(seed=3, minute=1, task_version=2, partial=True),
     ]
     assert measured([*others[:1], base]).run_ids == (base.run_id,)
@@ -77,7 +77,7 @@ def test_seeds_of_other_versions_settings_or_images_are_not_averaged() -> None:
 
 
 def test_usual_complete_and_newest_records_are_preferred() -> None:
-    usual, custom = make_record(minute=1), make_record(minute=2, settings={"k": [20], "temperature": 0.5})
+    usual, custom = make_record(minute=1), make_record(minute=2, settings={"k": [20]}, overrides={"k": [20]})
     assert measured([usual, custom]).run_ids == (usual.run_id,)
     assert measured([custom]).marks == ("custom",)
     assert measured([usual, make_record(minute=3, partial=True)]).run_ids == (usual.run_id,)

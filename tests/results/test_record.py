@@ -24,7 +24,7 @@ SCHEMA_1 = [
 def test_keys_stand_in_the_order_of_the_interface() -> None:
     keys = list(json.loads(make_record().to_json()))
     assert [key for key in keys if key in SCHEMA_1] == SCHEMA_1
-    assert set(keys) - set(SCHEMA_1) == {"details"}
+    assert set(keys) - set(SCHEMA_1) == {"details", "overrides"}
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,8 @@ def test_latest_is_one_record_for_each_model_task_and_seed(store: Store) -> None
         ("other", 0): records[5],
     }
     assert len(store.latest(include_partial=False)) == 2
-    assert latest(records, usual=lambda record: record.task_version == 1)[0] == records[3]
+    custom = make_record(minute=8, task_version=3, overrides={"k": [5]})
+    assert latest([*records, custom])[0] == records[2]
 
 
 def test_all_is_ordered_by_time_whatever_the_folders_are_called(store: Store) -> None:
