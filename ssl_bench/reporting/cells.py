@@ -27,7 +27,9 @@ MEANING: dict[Mark, str] = {
     "doubtful": "printed number is doubtful",
 }
 NOT_RANKED: frozenset[Mark] = frozenset({"stale", "partial", "custom"})
-LOWER_IS_BETTER = frozenset({"alignment", "uniformity", "rmse", "abs_rel", "loss", "nll", "ece"})
+LOWER_IS_BETTER = frozenset({"rmse", "abs_rel", "loss", "nll", "ece"})
+DIAGNOSTIC = frozenset({"rankme", "lidar", "alignment", "uniformity", "channel_std"})
+"""They describe features; more or less of them is not better as such, so nothing is the best."""
 MACHINE_DEPENDENT = frozenset({"images_per_second", "peak_memory_mb"})
 """A difference from another machine's number would say nothing about the model."""
 
@@ -141,7 +143,7 @@ def rank(cells: Sequence[Cell]) -> list[Cell]:
         return -value if cell.metric in LOWER_IS_BETTER else value
 
     ranked = [cell for cell in cells if not NOT_RANKED & set(cell.marks) and math.isfinite(score(cell))]
-    if len(ranked) < 2 or len({cell.metric for cell in ranked}) > 1:
+    if len(ranked) < 2 or len({cell.metric for cell in ranked}) > 1 or ranked[0].metric in DIAGNOSTIC:
         return list(cells)
     values = sorted({score(cell) for cell in ranked}, reverse=True)
     best = next(cell for cell in ranked if score(cell) == values[0])

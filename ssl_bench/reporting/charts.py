@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssl_bench.errors import StoreError
-from ssl_bench.reporting.points import Frame, Point, place_labels, points
+from ssl_bench.reporting.points import Frame, Point, place_labels, points, several
 from ssl_bench.results.atomic import write_bytes
 from ssl_bench.results.record import Record
 
@@ -53,7 +53,7 @@ def scatter_chart(shown: Sequence[Point], width: int = 270, height: int = 230, c
     """:class:`StoreError` when no model with known size was measured (raw pixels have none)."""
     import altair as alt
 
-    sized = [point for point in shown if point.parameters_m]
+    sized = several([point for point in shown if point.parameters_m])
     if not sized:
         raise StoreError("No record says how many parameters its model has.", "Evaluate a model with `ssl-bench run`.")
     colour = _colour(sized)

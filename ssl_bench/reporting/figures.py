@@ -82,7 +82,7 @@ def neighbours(
             *(dataset.train.image(int(train.index[j])) for j in found),
         ]
         rows.append([np.asarray(image.convert("RGB")) for image in images])
-        captions.append([dataset.classes[label], *(f"{similarity[place, j]:.2f}" for j in found)])
+        captions.append([dataset.classes[label], *(f"{similarity[place, j]:.3f}" for j in found)])
         frames.append([None, *(GREEN if int(train.y[j]) == label else RED for j in found)])
     return image_grid(rows, out, captions, frames)
 

@@ -49,13 +49,13 @@ def _everything(records: Sequence[Record]) -> Table:
 
 
 def _charts(records: Sequence[Record], folder: Path) -> str | None:
-    """Save the charts as pictures; the scatter chart also for the page. None where no model's size is known."""
+    """Save the charts as pictures; the scatter chart also for the page. None where fewer than two sizes are known."""
     from ssl_bench.reporting.charts import bar_chart, save, scatter_chart, to_svg
     from ssl_bench.reporting.points import points
 
     shown = points(records)
     save(to_svg(bar_chart(shown)), folder / "bars.png", folder / "bars.svg")
-    if not any(point.parameters_m for point in shown):
+    if len({point.model for point in shown if point.parameters_m}) < 2:
         return None
     drawing = to_svg(scatter_chart(shown))
     save(drawing, folder / "scatter.png", folder / "scatter.svg")

@@ -30,19 +30,21 @@ class Point:
 
 
 def points(records: Sequence[Record]) -> list[Point]:
-    """One a model and task, in the order of tasks with the most models first; at most ``MAX_TASKS`` tasks.
-
-    A task that only one model has is left out where others compare several.
-    """
+    """One a model and task, in the order of tasks with the most models first; at most ``MAX_TASKS`` tasks."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.task, record.model), []).append(record)
     found = [p for p in (_point(group) for group in groups.values()) if math.isfinite(p.value)]
     if not found:
         raise StoreError("There are no results to draw.", "Evaluate a model with `ssl-bench run` first.")
+    return several(found)
+
+
+def several(found: Sequence[Point]) -> list[Point]:
+    """Points by task, those with the most models first; a task of one model is left out where others compare several."""
     count = {task: sum(point.task == task for point in found) for task in dict.fromkeys(p.task for p in found)}
-    several = [task for task in count if count[task] > 1] or list(count)
-    kept = sorted(several, key=lambda task: -count[task])[:MAX_TASKS]
+    compared = [task for task in count if count[task] > 1] or list(count)
+    kept = sorted(compared, key=lambda task: -count[task])[:MAX_TASKS]
     return [point for task in kept for point in found if point.task == task]
 
 

@@ -118,7 +118,7 @@ def test_best_second_and_tied() -> None:
 
 def test_equal_values_are_both_best_and_lower_wins_where_it_should() -> None:
     assert [c.marks for c in rank([_point(90), _point(90), _point(80)])] == [("best",), ("best",), ("second",)]
-    assert [c.marks for c in rank([_point(0.2, metric="alignment"), _point(0.9, metric="alignment")])] == [
+    assert [c.marks for c in rank([_point(0.2, metric="rmse"), _point(0.9, metric="rmse")])] == [
         ("best",),
         ("second",),
     ]
@@ -127,6 +127,7 @@ def test_equal_values_are_both_best_and_lower_wins_where_it_should() -> None:
 def test_nothing_is_ranked_alone_without_number_or_across_metrics() -> None:
     assert [c.marks for c in rank([_point(90)])] == [()]
     assert [c.marks for c in rank([_point(90), _point(80, metric="mean_per_class")])] == [(), ()]
+    assert [c.marks for c in rank([_point(120, metric="rankme"), _point(9, metric="rankme")])] == [(), ()]
     assert [c.marks for c in rank([_point(float("nan")), _point(80), _point(70)])] == [(), ("best",), ("second",)]
 
 
