@@ -1,52 +1,76 @@
-"""The ``fast`` pipeline: only the pixels that the crop keeps are resampled."""
+"""The ``fast`` pipeline: a faster JPEG decoder, and only the pixels that the crop keeps are resampled."""
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image
+import io
 
-from ssl_bench.cards import PreprocessCard
+import torch
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
+
 from ssl_bench.compute import Compute
-from ssl_bench.data.transforms import Preprocess
+from ssl_bench.data.dataset import Split
+from ssl_bench.data.images import open_rgb
+from ssl_bench.data.resample import KERNELS, Axis, resample
+from ssl_bench.data.transforms import Preprocess, as_tensor
 
 TOLERANCE = "at most 1/255 on at most 0.1 % of the pixel values"
 """How far ``fast`` may be from ``exact``; stated in the record."""
-_FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos", "box")}
 
 
 class FastPreprocess(Preprocess):
-    """Resizing to (W', H') and then cropping w x h at (left, top) equals resampling the source's box
+    """As :class:`Preprocess` within ``TOLERANCE``."""
 
-        (left W / W', top H / H', (left + w) W / W', (top + h) H / H')
+    def load(self, split: Split, index: int) -> torch.Tensor:
+        file = split.file(index)
+        jpeg = None if file is None else _decode_jpeg(file.read_bytes() if file.is_file() else b"")
+        if jpeg is not None:
+            return self._prepare(jpeg)
+        return self.pixels(split.image(index) if file is None else open_rgb(file))
 
-    to w x h: Pillow's resize places its filter at box_left + (x + 1/2) W / W' in both cases. What is left is the rounding
-    of the box to float32.
-    """
-
-    def __init__(self, card: PreprocessCard) -> None:
-        super().__init__(card)
-        self.filter = _FILTERS.get(card.interpolation)
-
-    def pixels(self, image: Image.Image) -> np.ndarray:
-        crop, resize = self.card.crop, self.card.resize
-        if crop is None or resize is None or self.filter is None:
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        if self._axes(image.width, image.height) is None:
             return super().pixels(image)
-        width, height = image.size
-        new_width, new_height = self._resized(width, height, resize)
-        if min(new_width, new_height) < crop or (new_width, new_height) == (width, height):
-            return super().pixels(image)
-        image = image.convert("RGB") if image.mode != "RGB" else image
-        left, top = round((new_width - crop) / 2.0), round((new_height - crop) / 2.0)
-        across, down = width / new_width, height / new_height
-        box = (left * across, top * down, (left + crop) * across, (top + crop) * down)
-        return np.array(image.resize((crop, crop), self.filter, box=box))
+        return self._prepare(as_tensor(image))
 
-    def _resized(self, width: int, height: int, resize: int) -> tuple[int, int]:
-        """torchvision's size: the shorter side becomes ``resize``, the longer int(resize * longer / shorter)."""
-        if self.card.squash:
-            return resize, resize
-        longer = int(resize * max(width, height) / min(width, height))
-        return (resize, longer) if width <= height else (longer, resize)
+    def _prepare(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(3, H, W) uint8 -> the same, resized and cropped."""
+        axes = self._axes(pixels.shape[2], pixels.shape[1])
+        if axes is None:
+            return super().pixels(Image.fromarray(pixels.permute(1, 2, 0).numpy()))
+        width, height = axes
+        if width.size == width.resized and height.size == height.resized:
+            rows, columns = (slice(axis.start, axis.start + axis.length) for axis in (height, width))
+            return pixels[:, rows, columns]
+        return resample(pixels, width, height, self.card.interpolation)
+
+    def _axes(self, width: int, height: int) -> tuple[Axis, Axis] | None:
+        """torchvision's sizes: the shorter side becomes ``resize``, the longer int(resize * longer / shorter); the crop
+        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, nearest)."""
+        card = self.card
+        if card.resize is None or card.interpolation not in KERNELS:
+            return None
+        longer = card.resize if card.squash else int(card.resize * max(width, height) / min(width, height))
+        resized = (card.resize, longer) if width <= height else (longer, card.resize)
+        if card.crop is not None and min(resized) < card.crop:
+            return None
+        lengths = [card.crop or side for side in resized]
+        starts = [round((side - length) / 2.0) for side, length in zip(resized, lengths, strict=True)]
+        return Axis(width, resized[0], starts[0], lengths[0]), Axis(height, resized[1], starts[1], lengths[1])
+
+
+def _decode_jpeg(content: bytes) -> torch.Tensor | None:
+    """(3, H, W) uint8, or None for what Pillow must judge: other formats, CMYK, damaged files."""
+    if not content.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as header:
+            if header.mode not in {"RGB", "L"}:
+                return None
+        decoded: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+    except (RuntimeError, OSError, SyntaxError, ValueError):
+        return None
+    return decoded
 
 
 def pipeline(preprocess: Preprocess, compute: Compute) -> Preprocess:

@@ -42,7 +42,9 @@ class Features:
     def of(cls, x: np.ndarray, y: np.ndarray, classes: int | None = None) -> Features:
         """Features from plain arrays."""
         y = np.asarray(y)
-        y = y.astype(np.int64) if np.issubdtype(y.dtype, np.integer) else y  # anything else is refused where it is scored
+        y = (
+            y.astype(np.int64) if np.issubdtype(y.dtype, np.integer) else y
+        )  # anything else is refused where it is scored
         return cls(np.asarray(x, dtype=np.float32), y, np.arange(len(y)), classes or int(y.max(initial=-1)) + 1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +56,7 @@ def _in_memory(
     if whole is None or not isinstance(preprocess, Preprocess) or not preprocess.keeps(*whole.shape[1:3]):
         return None
     chunks = (indices[at : at + batch_size] for at in range(0, len(indices), batch_size))
-    return ((chunk, torch.from_numpy(whole[chunk])) for chunk in chunks)
+    return ((chunk, torch.from_numpy(whole[chunk]).permute(0, 3, 1, 2)) for chunk in chunks)
 
 
 def _loaded(
@@ -90,10 +89,7 @@ class _Prepared(TorchDataset[Item]):
     """An error is an item, not an exception: DataLoader would wrap it and lose its message."""
 
     def __init__(self, split: Split, preprocess: Callable[[Image.Image], torch.Tensor], indices: np.ndarray) -> None:
-        self.split, self.indices = split, indices
-        self.prepare: Callable[[Image.Image], Any] = (
-            preprocess.pixels if isinstance(preprocess, Preprocess) else preprocess
-        )
+        self.split, self.preprocess, self.indices = split, preprocess, indices
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -101,11 +97,11 @@ class _Prepared(TorchDataset[Item]):
     def __getitem__(self, position: int) -> Item:
         index = int(self.indices[position])
         try:
-            image = self.split.image(index)
+            if isinstance(self.preprocess, Preprocess):
+                return index, self.preprocess.load(self.split, index)
+            return index, self.preprocess(self.split.image(index))
         except ImageError as error:
             return index, error
-        prepared = self.prepare(image)
-        return index, torch.from_numpy(prepared) if isinstance(prepared, np.ndarray) else prepared
 
 
 def _collate(skip: bool, items: list[Item]) -> tuple[np.ndarray, torch.Tensor, list[tuple[int, ImageError]]]:

@@ -11,6 +11,7 @@ from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
 
 from ssl_bench.cards import PreprocessCard
+from ssl_bench.data.dataset import Split
 
 
 class Preprocess:
@@ -25,10 +26,14 @@ class Preprocess:
         self.interpolation = InterpolationMode(card.interpolation)
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        return self.normalise(torch.from_numpy(self.pixels(image)))
+        return self.normalise(self.pixels(image))
 
-    def pixels(self, image: Image.Image) -> np.ndarray:
-        """RGB image -> (H, W, 3) uint8: resized and cropped."""
+    def load(self, split: Split, index: int) -> torch.Tensor:
+        """One image of a split as :meth:`pixels` gives it."""
+        return self.pixels(split.image(index))
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """Any image -> (3, H, W) uint8, resized and cropped; not contiguous."""
         image = image.convert("RGB") if image.mode != "RGB" else image
         if self.card.resize is not None:
             # torchvision: the longer side becomes int(resize * longer / shorter)
@@ -37,11 +42,11 @@ class Preprocess:
         if self.card.crop is not None:
             # torchvision: offsets round((side - crop) / 2); a smaller image is padded with black
             image = F.center_crop(image, [self.card.crop])
-        return np.array(image)
+        return as_tensor(image)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(..., H, W, 3) uint8 -> (..., 3, H, W) float32: (x / 255 - mean) / std, in this order of operations."""
-        x = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)
+        """(..., 3, H, W) uint8 -> the same in float32: (x / 255 - mean) / std, in this order of operations."""
+        x = pixels.to(torch.float32, memory_format=torch.contiguous_format)
         # A tensor, not a number: CUDA multiplies by the reciprocal of a number, and the last bit would differ.
         top = torch.full((), 255.0, device=x.device)
         return x.div_(top).sub_(_channels(self.card.mean, x)).div_(_channels(self.card.std, x))
@@ -55,6 +60,11 @@ class Preprocess:
             and card.crop in (None, height)
             and card.crop in (None, width)
         )
+
+
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    """RGB image -> (3, H, W) uint8, a view of (H, W, 3)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _channels(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
