@@ -22,8 +22,8 @@ BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int
 class ResNet(nn.Module):
     """(B, 3, H, W) -> (B, D): global average of the last stage; D = 8 x ``width`` x the block's expansion.
 
-    ``width``: channels of the stem. ``small_stem``: a 3 x 3 convolution of stride 1 and no max-pooling, for images
-    of 32 pixels.
+    ``width``: channels of the stem. ``small_stem``: for images of 32 pixels, a 3 x 3 convolution of this stride and no
+    max-pooling.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class ResNet(nn.Module):
         block: type[BasicBlock] | type[Bottleneck],
         blocks: tuple[int, int, int, int],
         width: int = 64,
-        small_stem: bool = False,
+        small_stem: int | None = None,
     ) -> None:
         super().__init__()
-        kernel, stride = (3, 1) if small_stem else (7, 2)
+        kernel, stride = (3, small_stem) if small_stem else (7, 2)
         self.conv1 = nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.act1 = nn.ReLU(inplace=True)
@@ -71,6 +71,11 @@ def wide_resnet(depth: int, multiplier: int) -> ResNet:
     return ResNet(block, blocks, width=64 * multiplier)
 
 
-def resnet_small32(width: int = 16) -> ResNet:
-    """One basic block a stage for 32 x 32 images; D = 8 x ``width``."""
-    return ResNet(BasicBlock, (1, 1, 1, 1), width=width, small_stem=True)
+def resnet_small32(
+    width: int = 16, blocks: tuple[int, int, int, int] = (1, 1, 1, 1), stem_stride: int = 2
+) -> ResNet:
+    """A ResNet of basic blocks for 32 x 32 images; D = 8 x ``width``. As it is, it trains in a minute on two cores.
+
+    ``width`` 64, ``blocks`` (2, 2, 2, 2) and ``stem_stride`` 1 is the ResNet-18 of the papers' CIFAR-10 experiments.
+    """
+    return ResNet(BasicBlock, blocks, width=width, small_stem=stem_stride)

@@ -97,8 +97,8 @@ def test_layers_and_pyramid_are_timms_intermediates(arch: str, size: int) -> Non
 
 @torch.no_grad()
 def test_pyramid_of_a_network_without_the_strides() -> None:
-    """resnet_small32 has strides 1, 2, 4, 8: the coarser levels are max-pooled from its last map."""
-    backbone = wrap(build("resnet_small32", {"width": 4}).eval(), "pool", PreprocessCard(), "small")
+    """Strides 1, 2, 4, 8: the coarser levels are max-pooled from the last map."""
+    backbone = wrap(build("resnet_small32", {"width": 4, "stem_stride": 1}).eval(), "pool", PreprocessCard(), "small")
     images = torch.randn(1, 3, 32, 32)
     stages = [layer.map for layer in backbone.layers(images, 4)]
     levels = backbone.pyramid(images)
@@ -120,6 +120,8 @@ def test_raw_pixels_are_the_pixels() -> None:
 
 def test_arguments_reach_the_network() -> None:
     assert build("resnet_small32", {"width": 8}).num_features == 64
+    cifar = build("resnet_small32", {"width": 64, "blocks": [2, 2, 2, 2], "stem_stride": 1})
+    assert sum(p.numel() for p in cifar.parameters()) == 11_168_832  # torchvision's ResNet-18 less 7 x 7 stem and fc
     small = build("vit_small32", {"dim": 32, "depth": 2, "heads": 2, "class_token": False, "global_pool": "avg"})
     assert (small.embed_dim, len(small.blocks), small.has_class_token) == (32, 2, False)
     assert build("vit_tiny_patch16_224", {"img_size": 64}).pos_embed.shape[1] == 17
