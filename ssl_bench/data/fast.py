@@ -15,6 +15,9 @@ from ssl_bench.data.transforms import Preprocess, as_tensor
 TOLERANCE = "at most 1/255 on at most 0.1 % of the pixel values"
 """How far ``fast`` may be from ``exact``; stated in the record."""
 
+TALL = 1.9
+"""Height / width from which on images are left to Pillow; it changes its order of passes at 2."""
+
 
 class FastPreprocess(Preprocess):
     """As :class:`Preprocess` within ``TOLERANCE``."""
@@ -44,11 +47,12 @@ class FastPreprocess(Preprocess):
 
     def _axes(self, width: int, height: int) -> tuple[Axis, Axis] | None:
         """torchvision's sizes: the shorter side becomes ``resize``, the longer int(resize * longer / shorter); the crop
-        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, nearest)."""
+        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, nearest, squashing, and tall
+        images, which Pillow 13 resizes along the height first)."""
         card = self.card
-        if card.resize is None or card.interpolation not in KERNELS:
+        if card.resize is None or card.interpolation not in KERNELS or card.squash or height > TALL * width:
             return None
-        longer = card.resize if card.squash else int(card.resize * max(width, height) / min(width, height))
+        longer = int(card.resize * max(width, height) / min(width, height))
         resized = (card.resize, longer) if width <= height else (longer, card.resize)
         if card.crop is not None and min(resized) < card.crop:
             return None

@@ -6,7 +6,8 @@ Pillow resizes along the width, rounds to 8 bits, then along the height, and rou
 
 over the i within support * s of c (source: Pillow, libImaging/Resample.c). A band of neighbouring output pixels reads
 neighbouring input pixels only, so each band is one product with a small dense matrix, which a CPU does faster than the
-sparse sums. Pillow's fixed-point weights have 22 bits; what is left of a difference is float32 rounding.
+sparse sums. Weights are rounded to Pillow's 22 bits, which float32 holds exactly; what is left of a difference is the rounding
+of float32 sums, which decides where a value lies within some 1e-5 of a half.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ import torch
 
 BAND = 16
 """Output pixels a product: large enough for the call's overhead, small enough for few zeros in the matrix."""
+
+
+FIXED_POINT = 2**22
+NEAR = 2**-13
+"""Larger than the error of a float32 sum of pixel values, about 2**-15."""
+RATIONAL = ("bilinear", "box")
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -69,21 +76,35 @@ class _Band(NamedTuple):
     weights: torch.Tensor
 
 
+class _Plan(NamedTuple):
+    """Input pixels [first, last) are read. ``taps`` (n, K): which of them each output pixel reads, counted from
+    ``first``; ``fixed`` (n, K): their weights as Pillow's integers, 0 where there is no tap."""
+
+    first: int
+    last: int
+    bands: list[_Band]
+    taps: torch.Tensor
+    fixed: torch.Tensor
+
+
 def resample(pixels: torch.Tensor, width: Axis, height: Axis, interpolation: str) -> torch.Tensor:
     """(3, H, W) uint8, any strides -> (3, height.length, width.length) uint8."""
-    left, right, across = _bands(width, interpolation)
-    top, bottom, down = _bands(height, interpolation)
-    rows = pixels[:, top:bottom, left:right].transpose(0, 1).numpy()
+    across, down = _plan(width, interpolation), _plan(height, interpolation)
+    rows = pixels[:, down.first : down.last, across.first : across.last].transpose(0, 1).numpy()
     x = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).flatten(0, 1)  # NumPy's copy is the faster one
     y = torch.empty(len(x), width.length)
-    for band in across:
+    for band in across.bands:
         n = band.weights.shape[1]
         torch.mm(x[:, band.at : band.at + len(band.weights)], band.weights, out=y[:, band.to : band.to + n])
-    y = _round(y).view(bottom - top, 3 * width.length)
+    if interpolation in RATIONAL:
+        _settle_halves(y, x, across)
+    y = _round(y).view(down.last - down.first, 3 * width.length)
     z = torch.empty(height.length, 3 * width.length)
-    for band in down:
+    for band in down.bands:
         n = band.weights.shape[1]
         torch.mm(band.weights.t(), y[band.at : band.at + len(band.weights)], out=z[band.to : band.to + n])
+    if interpolation in RATIONAL:
+        _settle_halves(z, y.t(), down, along_rows=True)
     return _round(z).to(torch.uint8).view(height.length, 3, width.length).transpose(0, 1)
 
 
@@ -92,9 +113,24 @@ def _round(x: torch.Tensor) -> torch.Tensor:
     return x.add_(0.5).floor_().clamp_(0, 255)
 
 
+def _settle_halves(values: torch.Tensor, source: torch.Tensor, plan: _Plan, along_rows: bool = False) -> None:
+    """Values so near to a half that float32 cannot tell its side are computed again as Pillow does, in integers.
+
+    ``values``: (M, n), or (n, M) if ``along_rows``, changed in place; ``source``: (M, inputs). Needed for kernels with
+    rational weights, which meet exact halves often.
+    """
+    distance = torch.floor(values)
+    near = torch.sub(values, distance, out=distance).sub_(0.5).abs_() < NEAR
+    flat = torch.from_numpy(np.flatnonzero(near.numpy()))  # ten times as fast as nonzero()
+    row, column = flat // values.shape[1], flat % values.shape[1]
+    line, pixel = (column, row) if along_rows else (row, column)
+    read = source[line[:, None], plan.taps[pixel]].to(torch.int64)
+    sums = (read * plan.fixed[pixel]).sum(dim=1) + FIXED_POINT // 2
+    values[row, column] = sums.div(FIXED_POINT, rounding_mode="floor").to(values.dtype)
+
+
 @lru_cache(maxsize=512)
-def _bands(axis: Axis, interpolation: str) -> tuple[int, int, list[_Band]]:
-    """First and last (excluded) input pixel that is read, and the bands, counted from the first."""
+def _plan(axis: Axis, interpolation: str) -> _Plan:
     kernel, support = KERNELS[interpolation]
     scale = axis.size / axis.resized
     stretch = max(scale, 1.0)
@@ -103,13 +139,16 @@ def _bands(axis: Axis, interpolation: str) -> tuple[int, int, list[_Band]]:
     last = np.minimum((centre + support * stretch + 0.5).astype(np.int64), axis.size)
     taps = first[:, None] + np.arange(math.ceil(support * stretch) * 2 + 1)
     weights = np.where(taps < last[:, None], kernel((taps - centre[:, None] + 0.5) / stretch), 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
+    fixed = np.rint(weights / weights.sum(axis=1, keepdims=True) * FIXED_POINT).astype(np.int64)
+    begin, end = int(first.min()), int(last.max())
+    taps = np.minimum(taps, end - 1) - begin
     bands = []
     for to in range(0, axis.length, BAND):
         part = slice(to, min(to + BAND, axis.length))
-        at, end = int(first[part].min()), int(last[part].max())
-        dense = np.zeros((end - at, part.stop - to), dtype=np.float32)
-        tap, pixel = np.nonzero((taps[part] < last[part, None]).T)
-        dense[taps[part][pixel, tap] - at, pixel] = weights[part][pixel, tap]
-        bands.append(_Band(to, at - int(first.min()), torch.from_numpy(dense)))
-    return int(first.min()), int(last.max()), bands
+        at, stop = int(taps[part].min()), int(last[part].max()) - begin
+        dense = np.zeros((stop - at, part.stop - to), dtype=np.float32)
+        pixel = np.broadcast_to(np.arange(part.stop - to)[:, None], taps[part].shape)
+        inside = fixed[part] != 0
+        dense[taps[part][inside] - at, pixel[inside]] = fixed[part][inside] / FIXED_POINT
+        bands.append(_Band(to, at, torch.from_numpy(dense)))
+    return _Plan(begin, end, bands, torch.from_numpy(taps), torch.from_numpy(fixed))
