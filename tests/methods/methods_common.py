@@ -13,7 +13,11 @@ class TinyConvNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Conv2d(3, 8, 3, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.AdaptiveAvgPool2d(1)
+            nn.Conv2d(3, 8, 3, 2, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, 2),
+            nn.AdaptiveAvgPool2d(1),
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -29,9 +33,9 @@ def images(batch: int, size: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def descend(method, views, steps: int, lr: float = 0.05) -> list[float]:
-    """Losses of plain gradient steps on the same views, as in ``Method``'s docstring."""
-    optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=lr)
+def descend(method, views, steps: int, lr: float = 0.05, kind=torch.optim.SGD) -> list[float]:
+    """Losses of gradient steps on the same views, as in ``Method``'s docstring."""
+    optimizer = kind([p for p in method.parameters() if p.requires_grad], lr=lr)
     losses = []
     for step in range(steps):
         optimizer.zero_grad()

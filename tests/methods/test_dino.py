@@ -18,7 +18,9 @@ def views(batch: int = 4, local: int = 8) -> list[torch.Tensor]:
     return [images(batch), images(batch, seed=1), images(batch, local, 2), images(batch, local, 3)]
 
 
-def scores(crops: int = 4, batch: int = 5, k: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def scores(
+    crops: int = 4, batch: int = 5, k: int = 6, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shapes = ((crops, batch, k), (2, batch, k), (k,))
     student, teacher, centre = (torch.randn(*shape, generator=generator) for shape in shapes)
@@ -67,7 +69,9 @@ def test_order_of_images_and_shifts_of_all_scores_do_not_matter(seed, shift):
     student, teacher, centre = scores(seed=seed)
     loss = distillation(student, teacher_distribution(teacher, centre, 0.07), 0.1).item()
     shuffled = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
-    again = distillation(student[:, shuffled] + shift, teacher_distribution(teacher[:, shuffled] + shift, centre, 0.07), 0.1)
+    again = distillation(
+        student[:, shuffled] + shift, teacher_distribution(teacher[:, shuffled] + shift, centre, 0.07), 0.1
+    )
     assert again.item() == pytest.approx(loss, rel=1e-3)
 
 
@@ -131,7 +135,9 @@ def test_last_layer_stands_still_in_the_first_epoch():
 
 def test_teacher_temperature_rises_by_epochs_as_lightlys():
     method = load_method("dino", TinyConvNet(), steps_per_epoch=3, **SMALL)
-    schedule = DINOLoss(12, warmup_teacher_temp=0.04, teacher_temp=0.07, warmup_teacher_temp_epochs=30).teacher_temp_schedule
+    schedule = DINOLoss(
+        12, warmup_teacher_temp=0.04, teacher_temp=0.07, warmup_teacher_temp_epochs=30
+    ).teacher_temp_schedule
     for epoch in range(30):
         for step in (3 * epoch, 3 * epoch + 2):
             assert method.teacher_temperature(step) == pytest.approx(schedule[epoch].item(), rel=1e-5)
@@ -169,13 +175,13 @@ def test_head_normalises_features_and_prototypes():
     assert [type(layer).__name__ for layer in method.head.mlp] == ["Linear", "GELU", "Linear", "GELU", "Linear"]
 
 
-@pytest.mark.parametrize(("encoder", "lr"), [(TinyConvNet, 0.3), (tiny_vit, 1e-3)])
-def test_training_lowers_the_loss_with_crops_of_two_sizes(encoder, lr):
+@pytest.mark.parametrize("encoder", [TinyConvNet, tiny_vit])
+def test_training_lowers_the_loss_with_crops_of_two_sizes(encoder):
     still = {"freeze_last_layer_epochs": 0, "momentum": 1.0, "centre_momentum": 1.0}  # fixed targets
-    method = load_method("dino", encoder(), total_steps=100, **still, **SMALL)
+    method = load_method("dino", encoder(), total_steps=100, steps_per_epoch=100, **still, **SMALL)
     batch = views(8)
-    losses = descend(method, batch, 25, lr)
-    assert losses[-1] < losses[0] - 0.1
+    losses = descend(method, batch, 40, 0.003, torch.optim.Adam)
+    assert losses[-1] < 0.8 * losses[0]
     assert 0 <= method(batch, 25)["teacher_entropy"].item() <= math.log(12)
 
 

@@ -83,7 +83,9 @@ def everything(batch: int) -> Mask:
     return Mask(index, index, torch.zeros(batch, 16, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("changes", [{}, {"dynamic_img_size": True}, {"class_token": False, "global_pool": "avg", "fc_norm": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"dynamic_img_size": True}, {"class_token": False, "global_pool": "avg", "fc_norm": False}]
+)
 def test_encoder_with_nothing_hidden_is_timms(changes):
     vit = tiny_vit(**changes)
     method = load_method("mae", vit, **SMALL).eval()
