@@ -1,4 +1,4 @@
-"""The ``fast`` pipeline: a faster JPEG decoder, and only the pixels that the crop keeps are resampled."""
+"""The ``fast`` pipeline: a faster JPEG decoder, and bicubic resampling of only the pixels that the crop keeps."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class FastPreprocess(Preprocess):
 
     def _axes(self, width: int, height: int) -> tuple[Axis, Axis] | None:
         """torchvision's sizes: the shorter side becomes ``resize``, the longer int(resize * longer / shorter); the crop
-        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, nearest, squashing, and tall
-        images, which Pillow 13 resizes along the height first)."""
+        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, other kernels, squashing, and
+        tall images, which Pillow 13 resizes along the height first)."""
         card = self.card
         if card.resize is None or card.interpolation not in KERNELS or card.squash or height > TALL * width:
             return None

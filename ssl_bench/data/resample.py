@@ -25,13 +25,6 @@ BAND = 16
 
 
 FIXED_POINT = 2**22
-NEAR = 2**-13
-"""Larger than the error of a float32 sum of pixel values, about 2**-15."""
-RATIONAL = ("bilinear", "box")
-
-
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(1 - np.abs(x), 0))
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
@@ -46,17 +39,15 @@ def _lanczos(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0))
 
 
-def _box(x: np.ndarray) -> np.ndarray:
-    return ((x > -0.5) & (x <= 0.5)).astype(np.float64)
-
-
 KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "bilinear": (_triangle, 1.0),
     "bicubic": (_cubic, 2.0),
     "lanczos": (_lanczos, 3.0),
-    "box": (_box, 0.5),
 }
-"""Interpolation -> kernel and its support in output pixels."""
+"""Interpolation -> kernel and its support in output pixels.
+
+Not bilinear and box: their rational weights meet exact halves often (320 to 256: every fifth value), which float32 would
+round to the wrong side.
+"""
 
 
 class Axis(NamedTuple):
@@ -76,35 +67,21 @@ class _Band(NamedTuple):
     weights: torch.Tensor
 
 
-class _Plan(NamedTuple):
-    """Input pixels [first, last) are read. ``taps`` (n, K): which of them each output pixel reads, counted from
-    ``first``; ``fixed`` (n, K): their weights as Pillow's integers, 0 where there is no tap."""
-
-    first: int
-    last: int
-    bands: list[_Band]
-    taps: torch.Tensor
-    fixed: torch.Tensor
-
-
 def resample(pixels: torch.Tensor, width: Axis, height: Axis, interpolation: str) -> torch.Tensor:
     """(3, H, W) uint8, any strides -> (3, height.length, width.length) uint8."""
-    across, down = _plan(width, interpolation), _plan(height, interpolation)
-    rows = pixels[:, down.first : down.last, across.first : across.last].transpose(0, 1).numpy()
+    left, right, across = _bands(width, interpolation)
+    top, bottom, down = _bands(height, interpolation)
+    rows = pixels[:, top:bottom, left:right].transpose(0, 1).numpy()
     x = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).flatten(0, 1)  # NumPy's copy is the faster one
     y = torch.empty(len(x), width.length)
-    for band in across.bands:
+    for band in across:
         n = band.weights.shape[1]
         torch.mm(x[:, band.at : band.at + len(band.weights)], band.weights, out=y[:, band.to : band.to + n])
-    if interpolation in RATIONAL:
-        _settle_halves(y, x, across)
-    y = _round(y).view(down.last - down.first, 3 * width.length)
+    y = _round(y).view(bottom - top, 3 * width.length)
     z = torch.empty(height.length, 3 * width.length)
-    for band in down.bands:
+    for band in down:
         n = band.weights.shape[1]
         torch.mm(band.weights.t(), y[band.at : band.at + len(band.weights)], out=z[band.to : band.to + n])
-    if interpolation in RATIONAL:
-        _settle_halves(z, y.t(), down, along_rows=True)
     return _round(z).to(torch.uint8).view(height.length, 3, width.length).transpose(0, 1)
 
 
@@ -113,24 +90,9 @@ def _round(x: torch.Tensor) -> torch.Tensor:
     return x.add_(0.5).floor_().clamp_(0, 255)
 
 
-def _settle_halves(values: torch.Tensor, source: torch.Tensor, plan: _Plan, along_rows: bool = False) -> None:
-    """Values so near to a half that float32 cannot tell its side are computed again as Pillow does, in integers.
-
-    ``values``: (M, n), or (n, M) if ``along_rows``, changed in place; ``source``: (M, inputs). Needed for kernels with
-    rational weights, which meet exact halves often.
-    """
-    distance = torch.floor(values)
-    near = torch.sub(values, distance, out=distance).sub_(0.5).abs_() < NEAR
-    flat = torch.from_numpy(np.flatnonzero(near.numpy()))  # ten times as fast as nonzero()
-    row, column = flat // values.shape[1], flat % values.shape[1]
-    line, pixel = (column, row) if along_rows else (row, column)
-    read = source[line[:, None], plan.taps[pixel]].to(torch.int64)
-    sums = (read * plan.fixed[pixel]).sum(dim=1) + FIXED_POINT // 2
-    values[row, column] = sums.div(FIXED_POINT, rounding_mode="floor").to(values.dtype)
-
-
 @lru_cache(maxsize=512)
-def _plan(axis: Axis, interpolation: str) -> _Plan:
+def _bands(axis: Axis, interpolation: str) -> tuple[int, int, list[_Band]]:
+    """First and last (excluded) input pixel that is read, and the bands, counted from the first."""
     kernel, support = KERNELS[interpolation]
     scale = axis.size / axis.resized
     stretch = max(scale, 1.0)
@@ -139,7 +101,7 @@ def _plan(axis: Axis, interpolation: str) -> _Plan:
     last = np.minimum((centre + support * stretch + 0.5).astype(np.int64), axis.size)
     taps = first[:, None] + np.arange(math.ceil(support * stretch) * 2 + 1)
     weights = np.where(taps < last[:, None], kernel((taps - centre[:, None] + 0.5) / stretch), 0.0)
-    fixed = np.rint(weights / weights.sum(axis=1, keepdims=True) * FIXED_POINT).astype(np.int64)
+    fixed = np.rint(weights / weights.sum(axis=1, keepdims=True) * FIXED_POINT) / FIXED_POINT
     begin, end = int(first.min()), int(last.max())
     taps = np.minimum(taps, end - 1) - begin
     bands = []
@@ -149,6 +111,6 @@ def _plan(axis: Axis, interpolation: str) -> _Plan:
         dense = np.zeros((stop - at, part.stop - to), dtype=np.float32)
         pixel = np.broadcast_to(np.arange(part.stop - to)[:, None], taps[part].shape)
         inside = fixed[part] != 0
-        dense[taps[part][inside] - at, pixel[inside]] = fixed[part][inside] / FIXED_POINT
+        dense[taps[part][inside] - at, pixel[inside]] = fixed[part][inside]
         bands.append(_Band(to, at, torch.from_numpy(dense)))
-    return _Plan(begin, end, bands, torch.from_numpy(taps), torch.from_numpy(fixed))
+    return begin, end, bands
