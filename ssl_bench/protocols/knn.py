@@ -19,12 +19,12 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 from ssl_bench.compute import Compute
 from ssl_bench.data.features import Features
 from ssl_bench.errors import SettingsError
+from ssl_bench.protocols.accuracy import accuracy_interval, accuracy_metrics
 from ssl_bench.protocols.neighbours import nearest
 from ssl_bench.protocols.protocol import FeatureProtocol, Outcome, Predictions
 from ssl_bench.protocols.search import FaissSearch, Search, TorchSearch
 from ssl_bench.protocols.validation import validate
 from ssl_bench.protocols.vote import vote
-from ssl_bench.results.statistics import wilson
 from ssl_bench.settings import Settings
 
 REPORTED_K = 20
@@ -67,17 +67,16 @@ class Knn(FeatureProtocol):
             metrics[f"top1_k{k}"] = _percent(votes[k].place == 0)
             metrics[f"top5_k{k}"] = _percent(votes[k].place < min(5, k, train.classes))
         k = REPORTED_K if REPORTED_K in ks else ks[0]
-        right = votes[k].place == 0
-        per_class = [right[test.y == c].mean() for c in np.unique(test.y)]
-        metrics |= {"top1": metrics[f"top1_k{k}"], "mean_per_class": 100 * float(np.mean(per_class))}
+        prediction = votes[k].prediction
+        metrics |= accuracy_metrics(test.y, prediction)
         details: dict[str, Any] = {"primary_k": k, "backend": type(searches[-1]).__name__}
         if left_out := [k for k in settings.k if k not in ks]:
             details["note"] = f"k = {left_out} left out: there are {len(train)} training images"
         return Outcome(
             metrics,
             primary="top1",
-            interval=wilson(int(right.sum()), len(test)),
-            predictions=Predictions(test.index, test.y, votes[k].prediction, votes[k].share),
+            interval=accuracy_interval(test.y, prediction),
+            predictions=Predictions(test.index, test.y, prediction, votes[k].share),
             details=details,
         )
 
