@@ -70,7 +70,9 @@ class Heads:
             own = logits.gather(2, labels.view(1, -1, 1).expand(len(logits), -1, 1))[..., 0]
             right += (logits.argmax(2) == labels).sum(1)
             loss += (logits.logsumexp(2) - own).sum(1)
-        pairs = zip((100 * right / len(y)).tolist(), (loss / len(y)).tolist(), strict=True)
+        pairs = (
+            (100 * hits / len(y), total / len(y)) for hits, total in zip(right.tolist(), loss.tolist(), strict=True)
+        )
         return [(top1, ce) if np.isfinite(ce) else (-1.0, float("inf")) for top1, ce in pairs]
 
 
