@@ -16,11 +16,12 @@ import numpy as np
 
 from ssl_bench.errors import FeatureError
 from ssl_bench.progress import Progress, Silent
-from ssl_bench.protocols.search import Candidates, Search
+from ssl_bench.protocols.search import CHUNK_BYTES, Candidates, Search, dot_error
 
 BLOCK_BYTES = 128 * 2**20  # normalised train vectors held at once
 QUERIES = 8192  # test vectors searched together; a multiple of faiss's own 4096
 MARGIN = 16  # further candidates, so that rounding leaves few queries in doubt
+NOBODY = (0x7F800000 << 32) | (2**32 - 1)  # key of similarity -infinity: comes last
 
 
 class Neighbours(NamedTuple):
@@ -35,9 +36,9 @@ def nearest(
 ) -> Neighbours:
     """The ``k`` <= N rows of ``train`` (N, D) nearest to each row of ``test`` (M, D); neither need be normalised.
 
-    ``searches``: fastest first; what the last one leaves in doubt is compared with every train row.
+    ``searches``: fastest first; what the last one leaves in doubt is searched once more, for every row in reach.
     """
-    keys = np.full((len(test), k), _keys(np.array(-np.inf), np.array(2**32 - 1)))
+    keys = np.full((len(test), k), NOBODY)
     step = max(1, BLOCK_BYTES // (4 * train.shape[1]))
     with (progress or Silent()).bar("k-NN search", len(test) * -(-len(train) // step)) as advance:
         for first in range(0, len(train), step):
@@ -81,10 +82,22 @@ def _search_block(
         doubtful = doubtful[_unproved(merged[doubtful], found)]
         if not len(doubtful):
             return merged
-    everyone = np.arange(len(bank))[None]
-    for row in doubtful:
-        merged[row] = _merge(queries[row : row + 1], bank, first, known[row : row + 1], everyone)[0]
+    step = max(1, CHUNK_BYTES // (16 * len(bank)))
+    for start in range(0, len(doubtful), step):
+        some = doubtful[start : start + step]
+        near = _within_reach(queries[some], bank, merged[some])
+        merged[some] = _merge(queries[some], bank, first, known[some], near)
     return merged
+
+
+def _within_reach(queries: np.ndarray, bank: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """All rows of ``bank`` that may be as similar as the k-th neighbour known so far, however many: (M, most), the rest -1."""
+    bound = _decoded(keys[:, -1:]).similarity - dot_error(bank.shape[1])
+    query, row = np.nonzero(queries @ bank.T >= bound)
+    counts = np.bincount(query, minlength=len(queries))
+    near = np.full((len(queries), counts.max()), -1)
+    near[query, np.arange(len(query)) - np.repeat(counts.cumsum() - counts, counts)] = row
+    return near
 
 
 def _unproved(keys: np.ndarray, found: Candidates) -> np.ndarray:
@@ -95,14 +108,16 @@ def _unproved(keys: np.ndarray, found: Candidates) -> np.ndarray:
 
 
 def _merge(queries: np.ndarray, bank: np.ndarray, first: int, known: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Score the candidates ``index`` (M, K) and keep the k best of them and ``known`` (M, k)."""
-    keys = np.concatenate([known, _keys(dot_products(queries, bank, index), index + first)], axis=1)
+    """Score the candidates ``index`` (M, K) and keep the k best of them and ``known`` (M, k); an index of -1 is nobody."""
+    found = np.where(index < 0, NOBODY, _keys(dot_products(queries, bank, index), index + first))
+    keys = np.concatenate([known, found], axis=1)
     keys.sort(axis=1)
     return keys[:, : known.shape[1]]
 
 
 def dot_products(queries: np.ndarray, bank: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """queries[m] . bank[index[m, j]], (M, K) float32: the order of summation depends on D only, never on the place."""
+    """queries[m] . bank[index[m, j]], (M, K) float32: the order of summation depends on D only, never on the
+    place. An index of -1 gives -infinity."""
     index = np.ascontiguousarray(index, dtype=np.int64)
     out = np.empty(index.shape, dtype=np.float32)
     pointers = [faiss.swig_ptr(array) for array in (out, queries, bank, index)]
