@@ -126,8 +126,9 @@ class FeatureBatches:
             return embed(self.backbone, images, self.embedding).float()
 
     def _skip(self, index: int, error: ImageError) -> None:
-        if error.message not in self.skipped:
-            self.skipped.add(error.message)
+        identity = str(self.split.file(index) or self.split.identity(index))
+        if identity not in self.skipped:
+            self.skipped.add(identity)
             self.compute.progress.note(f"Skipped: {error.message}")
 
 
