@@ -40,6 +40,14 @@ class Method(nn.Module, ABC):
         """The network that the paper evaluates: the encoder, unless a method says otherwise (DINO: the teacher)."""
         return self.encoder
 
+    def projections(self, features: torch.Tensor) -> torch.Tensor | None:
+        """What collapses if the method does: outputs of ``evaluated`` (N, D) -> the vectors (N, P) that the loss compares.
+
+        None for a method that compares none and so cannot collapse, such as reconstruction. The encoder's own output is
+        no sign: under a collapsed projector it may keep its spread.
+        """
+        return None
+
     @classmethod
     @abstractmethod
     def augmentation(cls, size: int, settings: Any) -> list[ViewSpec]:

@@ -9,8 +9,12 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from ssl_bench.errors import SettingsError, UnknownNameError
+from ssl_bench.methods.contrastive.simclr import nt_xent
 from ssl_bench.methods.load import load_method
+from ssl_bench.methods.masked.mae import reconstruction
 from ssl_bench.methods.method import Method
+from ssl_bench.methods.negative_free.byol import regression
+from ssl_bench.methods.negative_free.dino import distillation, teacher_distribution
 from ssl_bench.methods.parts.ema import follow, follower
 from ssl_bench.methods.parts.heads import PrototypeHead, WeightNormed, mlp
 from ssl_bench.methods.parts.multicrop import encode_by_size
@@ -81,6 +85,31 @@ def test_views_of_several_sizes_come_back_in_order():
     together = encode_by_size(encoder, views)
     assert calls == [(4, 3, 16, 16), (6, 3, 8, 8)]
     assert torch.allclose(together, torch.cat([encoder(view) for view in views]), atol=1e-6)
+
+
+def losses_of_fixed_projections(dtype: torch.dtype) -> list[torch.Tensor]:
+    """Every loss on vectors that bfloat16 represents exactly."""
+    generator = torch.Generator().manual_seed(0)
+    z1, z2 = torch.randn(2, 6, 8, generator=generator).bfloat16().to(dtype)
+    scores = torch.randn(4, 6, 8, generator=generator).bfloat16().to(dtype)
+    targets = teacher_distribution(scores[:2], torch.zeros(8), 0.05)
+    hidden = torch.arange(6).expand(4, 6) < 3
+    return [
+        nt_xent(z1, z2, 0.1)[0],
+        regression(z1, z2),
+        distillation(scores, targets, 0.1),
+        reconstruction(scores, scores**2, hidden),
+    ]
+
+
+def test_losses_are_computed_in_float32_under_autocast():
+    expected = losses_of_fixed_projections(torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = losses_of_fixed_projections(torch.float32)
+        low = losses_of_fixed_projections(torch.bfloat16)[:3]
+    assert all(loss.dtype == torch.float32 for loss in found + low)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(low, expected[:3], strict=True))
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

@@ -22,16 +22,18 @@ from torch import nn
 from ssl_bench.compute import gather_with_gradient, rank
 from ssl_bench.methods.method import Method, feature_dim
 from ssl_bench.methods.parts.heads import mlp
+from ssl_bench.methods.parts.precision import in_float32
 from ssl_bench.methods.parts.views import ViewSpec
 from ssl_bench.settings import Settings
 
 
+@in_float32
 def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
     """L over this process's 2N anchors, and the share of them whose other view is the nearest of all.
 
     ``z1``, ``z2``: (N, D), any length. With several processes, their mean is L of the whole batch.
     """
-    anchors = F.normalize(torch.cat([z1, z2]).float(), dim=1)
+    anchors = F.normalize(torch.cat([z1, z2]), dim=1)
     n, everyone = len(z1), gather_with_gradient(anchors)
     own = torch.arange(2 * n, device=anchors.device) + 2 * n * rank()
     logits = (anchors @ everyone.T / temperature).scatter(1, own[:, None], float("-inf"))
@@ -71,6 +73,10 @@ class SimCLR(Method):
         s = settings.jitter_strength
         jitter = (0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)
         return 2 * [ViewSpec(size=size, crop_scale=settings.crop_scale, jitter=jitter, blur=settings.blur)]
+
+    def projections(self, features: torch.Tensor) -> torch.Tensor:
+        projected: torch.Tensor = self.projector(features)
+        return projected
 
     def forward(self, views: list[torch.Tensor], step: int) -> dict[str, torch.Tensor]:
         z1, z2 = self.projector(self.encoder(torch.cat(views))).chunk(2)

@@ -24,6 +24,7 @@ from ssl_bench.methods.method import Method
 from ssl_bench.methods.parts.decoder import MaskDecoder
 from ssl_bench.methods.parts.masking import Mask, patchify, random_mask, take
 from ssl_bench.methods.parts.positions import sincos_2d
+from ssl_bench.methods.parts.precision import in_float32
 from ssl_bench.methods.parts.views import ViewSpec
 from ssl_bench.settings import Settings
 
@@ -34,9 +35,10 @@ def normalised(patches: torch.Tensor) -> torch.Tensor:
     return (patches - mean) / (variance + 1e-6).sqrt()
 
 
+@in_float32
 def reconstruction(prediction: torch.Tensor, target: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     """L for ``prediction`` and ``target`` (B, N, P) and ``hidden`` (B, N) bool."""
-    error = (prediction.float() - target.float()).square().mean(dim=-1)
+    error = (prediction - target).square().mean(dim=-1)
     return (error * hidden).sum() / hidden.sum()
 
 

@@ -22,14 +22,16 @@ from torch import nn
 from ssl_bench.methods.method import Method, feature_dim
 from ssl_bench.methods.parts.ema import follow, follower
 from ssl_bench.methods.parts.heads import mlp
+from ssl_bench.methods.parts.precision import in_float32
 from ssl_bench.methods.parts.views import ViewSpec
 from ssl_bench.settings import Settings
 from ssl_bench.training.schedules import cosine
 
 
+@in_float32
 def regression(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """L(v, v'): mean over N of | l2(prediction) - sg l2(target) |^2 for (N, D) vectors; 0 to 4."""
-    p, z = F.normalize(prediction.float(), dim=1), F.normalize(target.detach().float(), dim=1)
+    p, z = F.normalize(prediction, dim=1), F.normalize(target.detach(), dim=1)
     return (p - z).square().sum(dim=1).mean()
 
 
@@ -67,6 +69,10 @@ class BYOL(Method):
         common = ViewSpec(size=size, crop_scale=settings.crop_scale, jitter=(0.4, 0.4, 0.2, 0.1))
         each = zip(settings.blur, settings.solarize, strict=True)
         return [common.model_copy(update={"blur": blur, "solarize": solarize}) for blur, solarize in each]
+
+    def projections(self, features: torch.Tensor) -> torch.Tensor:
+        projected: torch.Tensor = self.projector(features)
+        return projected
 
     def forward(self, views: list[torch.Tensor], step: int) -> dict[str, torch.Tensor]:
         q1, q2 = (self.predictor(self.projector(self.encoder(view))) for view in views)

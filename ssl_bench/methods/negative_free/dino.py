@@ -24,6 +24,7 @@ from ssl_bench.methods.method import Method, feature_dim
 from ssl_bench.methods.parts.ema import follow, follower
 from ssl_bench.methods.parts.heads import PrototypeHead
 from ssl_bench.methods.parts.multicrop import accept_any_size, encode_by_size
+from ssl_bench.methods.parts.precision import in_float32
 from ssl_bench.methods.parts.views import ViewSpec
 from ssl_bench.settings import Settings
 from ssl_bench.training.schedules import cosine
@@ -31,14 +32,16 @@ from ssl_bench.training.schedules import cosine
 GLOBAL_CROPS = 2
 
 
+@in_float32
 def teacher_distribution(scores: torch.Tensor, centre: torch.Tensor, temperature: float) -> torch.Tensor:
     """P_t: centred and sharpened, without gradient; ``scores`` (2, N, K), ``centre`` (K)."""
-    return F.softmax((scores.detach().float() - centre) / temperature, dim=-1)
+    return F.softmax((scores.detach() - centre) / temperature, dim=-1)
 
 
+@in_float32
 def distillation(student: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
     """L for scores ``student`` (V, N, K) of all crops and P_t ``targets`` (2, N, K) of the global ones, which come first."""
-    log_p = F.log_softmax(student.float() / temperature, dim=-1)
+    log_p = F.log_softmax(student / temperature, dim=-1)
     cross_entropy = -torch.einsum("qnk,vnk->qv", targets, log_p) / targets.shape[1]
     pairs = len(targets) * (len(log_p) - 1)
     return (cross_entropy.sum() - cross_entropy.diagonal().sum()) / pairs
@@ -111,6 +114,10 @@ class DINO(Method):
         low, high = self.config.warmup_teacher_temperature, self.config.teacher_temperature
         epochs, epoch = self.config.warmup_teacher_temperature_epochs, step // self.steps_per_epoch
         return high if epoch >= epochs else low + (high - low) * epoch / max(1, epochs - 1)
+
+    def projections(self, features: torch.Tensor) -> torch.Tensor:
+        projected: torch.Tensor = self.teacher_head(features)
+        return projected
 
     def forward(self, views: list[torch.Tensor], step: int) -> dict[str, torch.Tensor]:
         student = self.head(encode_by_size(self.encoder, views)).unflatten(0, (len(views), -1))
