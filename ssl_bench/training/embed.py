@@ -8,12 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
-from ssl_bench.cards import PreprocessCard
+from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Split
-from ssl_bench.data.transforms import Preprocess
+from ssl_bench.data.loader import image_batches
 
 
 @contextmanager
@@ -28,22 +27,15 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-class _Images(Dataset[torch.Tensor]):
-    def __init__(self, split: Split, preprocess: Preprocess) -> None:
-        self.split, self.preprocess = split, preprocess
+def embed(backbone: Backbone, split: Split, indices: np.ndarray, compute: Compute) -> tuple[np.ndarray, torch.Tensor]:
+    """(N,) positions in the split and (N, D) vectors in fp32 on the CPU, with the evaluation transform.
 
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self.preprocess(self.split.image(index))
-
-
-def embed(
-    encoder: nn.Module, split: Split, indices: np.ndarray, preprocess: PreprocessCard, compute: Compute
-) -> torch.Tensor:
-    """(N, D) float32 on the CPU: the encoder's vectors of these images with the evaluation transform, in fp32."""
-    images = _Images(split.subset(indices), Preprocess(preprocess))
-    loader = DataLoader(images, batch_size=128, num_workers=min(compute.workers, len(images) // 128))
-    with evaluation_mode(encoder), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        return torch.cat([encoder(batch.to(compute.device)).float().cpu() for batch in loader])
+    With ``compute.skip_broken`` images that cannot be read are left out.
+    """
+    ignore = (lambda position, error: None) if compute.skip_broken else None
+    batches = image_batches(
+        split, backbone.preprocess, indices, 128, compute.workers, device=compute.device, on_broken=ignore
+    )
+    with evaluation_mode(backbone), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        found = [(where, backbone(images).float().cpu()) for where, images in batches]
+    return np.concatenate([where for where, _ in found]), torch.cat([features for _, features in found])

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl_bench.results.atomic import explained, write_text
 
 FIRST = ("step", "epoch", "lr", "weight_decay", "loss")
-LAST = ("feature_std", "knn_top1", "images_per_second")
+LAST = ("feature_std", "projection_std", "knn_top1", "images_per_second")
 Row = dict[str, float]
 
 

@@ -8,20 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from ssl_bench.backbones.archs import build, wrap
+from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.cards import RecipeCard
 from ssl_bench.compute import Compute, init_processes, mean_over_processes, rank, world_size
+from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.methods.method import Method
 from ssl_bench.registry import registry
 from ssl_bench.settings import resolve
 from ssl_bench.training.batches import batches, generator
 from ssl_bench.training.collapse import CollapseMonitor, feature_std
-from ssl_bench.training.embed import embed
+from ssl_bench.training.embed import embed, evaluation_mode
 from ssl_bench.training.export import CARD, RECIPE, export, recipe_file, write_yaml
 from ssl_bench.training.interrupt import StopRequest
 from ssl_bench.training.log import Log, Row
@@ -85,7 +87,7 @@ class _Run:
         log: Callable[[Row], None] | None,
     ) -> None:
         self.recipe, self.compute, self.out, self.also = recipe, compute, out, log
-        self.split = (dataset or _load(recipe, compute)).train
+        self.split = (dataset or load_dataset(recipe.dataset, compute.data_root)).train
         self.plan = Plan(recipe, len(self.split), world_size())
         self.method, self.specs = build_method(recipe, self.plan, compute)
         self.stepper = Stepper(self.method, build_optimizer(self.method, recipe.optimizer), self.plan, compute)
@@ -145,23 +147,30 @@ class _Run:
         """Spread of the features every epoch, k-NN if asked; by the first process, the others wait."""
         found: Row = {}
         if rank() == 0:
-            every, encoder = self.recipe.online_knn_every, self._backbone()
+            every, backbone = self.recipe.online_knn_every, self._backbone()
             chosen = torch.randperm(len(self.split), generator=generator("monitor", self.recipe.seed))[:MONITORED]
-            features = embed(encoder, self.split, np.sort(chosen.numpy()), self.recipe.preprocess, self.compute)
-            found["feature_std"] = feature_std(features)
-            warning = self.monitor.check(found["feature_std"], features.shape[1], epoch)
-            if warning:
-                self.compute.progress.note(warning)
+            features = embed(backbone, self.split, chosen.sort().values.numpy(), self.compute)[1]
+            found |= self._spread(features, epoch)
             if every and ((epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs):
-                found["knn_top1"] = online_knn(encoder, self.split, self.recipe.preprocess, self.compute)
+                found["knn_top1"] = online_knn(backbone, self.split, self.compute)
             self.done = replace(self.done, low_epochs=self.monitor.low_epochs)
         _wait()
         return found
 
-    def _backbone(self) -> nn.Module:
-        """What will be evaluated: the method's network, read through the recipe's embedding."""
-        from ssl_bench.backbones.archs import wrap
+    def _spread(self, features: torch.Tensor, epoch: int) -> Row:
+        """Of the features and, where the method says what its loss compares, of these: the ones that show a collapse."""
+        found = {"feature_std": feature_std(features)}
+        with evaluation_mode(self.method), torch.no_grad():
+            projected = self.method.projections(features.to(self.compute.device))
+        if projected is not None:
+            found["projection_std"] = feature_std(projected)
+            warning = self.monitor.check(found["projection_std"], projected.shape[1], epoch)
+            if warning:
+                self.compute.progress.note(warning)
+        return found
 
+    def _backbone(self) -> Backbone:
+        """What will be evaluated: the method's network, read through the recipe's embedding."""
         recipe = self.recipe
         return wrap(self.method.evaluated, recipe.embedding, recipe.preprocess, recipe.name)
 
@@ -179,8 +188,6 @@ class _Run:
 
 def build_method(recipe: RecipeCard, plan: Plan, compute: Compute) -> tuple[Method, list[Any]]:
     """The recipe's method around its freshly initialised encoder, on the device, and the specifications of its views."""
-    from ssl_bench.backbones.archs import build
-
     kind: type[Method] = registry().methods.get(recipe.method)
     settings = resolve(kind.settings, recipe.settings, f"method {recipe.method}")
     specs = view_specs(kind, recipe, settings)
@@ -190,12 +197,6 @@ def build_method(recipe: RecipeCard, plan: Plan, compute: Compute) -> tuple[Meth
     if world_size() > 1 and compute.device.type == "cuda":
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
     return method.to(compute.device), specs
-
-
-def _load(recipe: RecipeCard, compute: Compute) -> Dataset:
-    from ssl_bench.data.builders import load_dataset
-
-    return load_dataset(recipe.dataset, compute.data_root)
 
 
 def _any(stop: bool, compute: Compute) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import normalize, one_hot
 
-from ssl_bench.cards import PreprocessCard
+from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Split
 from ssl_bench.training.batches import generator
@@ -29,7 +28,7 @@ def knn_top1(
     return 100 * float((scores.argmax(1) == labels).double().mean())
 
 
-def online_knn(encoder: nn.Module, split: Split, preprocess: PreprocessCard, compute: Compute) -> float:
+def online_knn(backbone: Backbone, split: Split, compute: Compute) -> float:
     """Top-1 (percent) of up to 1,000 training images, classified by up to 5,000 others.
 
     The images are a fixed random choice, and the queries are never in the bank. The pretraining has seen both, without
@@ -37,7 +36,7 @@ def online_knn(encoder: nn.Module, split: Split, preprocess: PreprocessCard, com
     """
     order = torch.randperm(len(split), generator=generator("knn", compute.seed)).numpy()
     m = max(1, min(QUERIES, len(order) // 5))
-    queries, bank = order[:m], order[m : m + BANK]
     labels = torch.as_tensor(np.asarray(split.labels), dtype=torch.long)
-    features = [embed(encoder, split, part, preprocess, compute) for part in (bank, queries)]
-    return knn_top1(features[0], labels[bank], features[1], labels[queries])
+    found = [embed(backbone, split, part, compute) for part in (order[m : m + BANK], order[:m])]
+    (bank, bank_features), (queries, query_features) = found
+    return knn_top1(bank_features, labels[bank], query_features, labels[queries])
