@@ -71,9 +71,7 @@ def wide_resnet(depth: int, multiplier: int) -> ResNet:
     return ResNet(block, blocks, width=64 * multiplier)
 
 
-def resnet_small32(
-    width: int = 16, blocks: tuple[int, int, int, int] = (1, 1, 1, 1), stem_stride: int = 2
-) -> ResNet:
+def resnet_small32(width: int = 16, blocks: tuple[int, int, int, int] = (1, 1, 1, 1), stem_stride: int = 2) -> ResNet:
     """A ResNet of basic blocks for 32 x 32 images; D = 8 x ``width``. As it is, it trains in a minute on two cores.
 
     ``width`` 64, ``blocks`` (2, 2, 2, 2) and ``stem_stride`` 1 is the ResNet-18 of the papers' CIFAR-10 experiments.

@@ -1,4 +1,9 @@
-"""Collapse monitor: warn when the network gives nearly the same vector for every image."""
+"""Collapse monitor: warn when the method's projections are nearly the same vector for every image.
+
+It watches ``Method.projections`` and not the encoder's output. Measured on ``placed_digits`` with ``resnet_small32``, as
+parts of the healthy 1/sqrt(D): BYOL without predictor, target and stop-gradient (loss -0.99, collapsed) has 0.08 in the
+projections and still 0.54 in the encoder's output; BYOL as it should be 0.75 and 0.59; SimCLR 0.94 and 0.45.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +42,7 @@ class CollapseMonitor:
         if self.low_epochs != PATIENCE:
             return None
         return (
-            f"Epoch {epoch}: the features collapse: their standard deviation is {std:.2g}, and {healthy:.2g} for "
-            f"features that are spread evenly. All images get nearly the same vector; lower the learning rate or check "
-            f"the method's settings."
+            f"Epoch {epoch}: the method seems to collapse: the standard deviation of its projections is {std:.2g}, and "
+            f"{healthy:.2g} where they are spread evenly; all images get nearly the same vector. If this stays, lower the "
+            f"learning rate or check the method's settings."
         )

@@ -17,7 +17,7 @@ def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
     not. LARS leaves 1-D tensors without adaptation as well. Parameters with ``requires_grad`` False are in neither.
     """
     trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    plain = [p for name, p in trained if p.ndim <= 1 or name.endswith(".bias")]
+    plain = [p for name, p in trained if p.ndim <= 1 or name.rpartition(".")[2] == "bias"]
     plain_ids = {id(p) for p in plain}
     decayed = [p for _, p in trained if id(p) not in plain_ids]
     groups = [{"params": decayed, "decay": True}, {"params": plain, "decay": False, "weight_decay": 0.0}]

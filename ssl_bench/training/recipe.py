@@ -21,6 +21,13 @@ SGD = {"name": "sgd", "lr": 0.12, "lr_batch": 256, "momentum": 0.9, "weight_deca
 ADAMW = {"name": "adamw", "lr": 5e-4, "lr_batch": 256, "weight_decay": 0.05}
 DINO_VIT = ADAMW | {"weight_decay": 0.04, "weight_decay_end": 0.4, "clip": 3.0, "clip_mode": "per_tensor"}
 MAE = ADAMW | {"lr": 1.5e-4, "betas": [0.9, 0.95]}
+SMALL_SETTINGS: dict[str, dict[str, Any]] = {
+    "simclr": {"temperature": 0.5, "jitter_strength": 0.5},
+    "byol": {"hidden_dim": 512},
+    "dino": {"prototypes": 4096, "hidden_dim": 512, "local_crops": 2},
+    "mae": {"decoder_dim": 128, "decoder_depth": 2, "decoder_heads": 4},
+}
+"""Settings for images of at most 32 pixels, where the paper's are for ImageNet (SimCLR: its CIFAR-10 values)."""
 TRANSFORMERS = ("vit", "deit", "beit", "swin", "eva", "cait", "xcit")
 
 
@@ -39,7 +46,8 @@ def resolve(
 
     ``fields``: fields of :class:`RecipeCard` (epochs, batch_size, precision, seed ...). ``settings``: from ``--set``: a
     field of the recipe, ``optimizer.weight_decay``, ``views.crop_scale``, ``arch_args.x``, ``preprocess.x``, or else a
-    setting of the method. Raises :class:`SslBenchError` for unknown names and fields and for values out of range.
+    setting of the method. With other ``epochs`` the warm-up keeps its share of them. Raises :class:`SslBenchError` for
+    unknown names and fields and for values out of range.
     """
     if (name is None) == (method is None):
         raise SettingsError(
@@ -50,7 +58,10 @@ def resolve(
     if name is not None:
         start = find(name).model_dump()
     else:
-        start = defaults(str(method), arch, dataset, changes.get("epochs"), changes.get("image_size"))
+        start = defaults(str(method), arch, dataset, changes.get("image_size"))
+    epochs = changes.get("epochs")
+    if isinstance(epochs, int) and epochs > 0:
+        start["warmup_epochs"] *= epochs / start["epochs"]
     for key, value in changes.items():
         _set(start, key, value)
     return validate(RecipeCard, start, None)
@@ -74,18 +85,15 @@ def find(name: str) -> RecipeCard:
     return next(iter(recipes.values()))
 
 
-def defaults(
-    method: str, arch: str | None, dataset: str | None, epochs: int | None = None, size: int | None = None
-) -> dict[str, Any]:
+def defaults(method: str, arch: str | None, dataset: str | None, size: int | None = None) -> dict[str, Any]:
     """A starting point for ``--method``: not a paper's recipe (those are cards), but one that trains."""
     registry().methods.get(method)
     if dataset is None:
         raise SettingsError("--method needs --dataset.", "`ssl-bench list datasets` shows them.")
-    size = size or SMALL.get(dataset, 224)
+    size = size if isinstance(size, int) else SMALL.get(dataset, 224)
     arch = arch or _arch(method, size)
     transformer = arch.removeprefix("timm:").startswith(TRANSFORMERS)
     optimizer = {"mae": MAE, "dino": DINO_VIT}.get(method, ADAMW) if transformer else SGD
-    epochs = epochs or 100
     return {
         "name": "_".join((method, arch, dataset)).replace(":", "_").replace("/", "_"),
         "method": method,
@@ -93,10 +101,11 @@ def defaults(
         "dataset": dataset,
         "image_size": size,
         "preprocess": _preprocess(size),
+        "settings": dict(SMALL_SETTINGS.get(method, {})) if size <= 32 else {},
         "augment": "batched" if dataset in SMALL else "pil",
         "views": {"blur": 0.0} if size <= 32 and method != "mae" else {},
-        "epochs": epochs,
-        "warmup_epochs": min(10, epochs / 10),
+        "epochs": 100,
+        "warmup_epochs": 10,
         "final_lr": 1e-6 if method == "dino" and transformer else 0.0,
         "batch_size": 256,
         "optimizer": dict(optimizer),
