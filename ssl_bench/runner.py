@@ -21,6 +21,7 @@ from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.load import load_model
 from ssl_bench.cards import TaskCard
 from ssl_bench.compute import Compute, world_size
+from ssl_bench.data import fast
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SettingsError, SslBenchError
@@ -186,7 +187,8 @@ class Cell:
         self.method = method_of(reference)
         assert backbone.weights is not None, "load_model always reports the weights"
         parameters = sum(parameter.numel() for parameter in backbone.parameters())
-        self.weights = WeightsFacts(**backbone.weights.as_dict(), parameters=parameters)
+        proof = backbone.weights.as_dict()
+        self.weights = WeightsFacts(**proof, parameters=parameters, definition=backbone.definition)
         self.preprocess = backbone.preprocess.card.model_dump(mode="json")
         self.settings = job.settings.model_dump(mode="json")
 
@@ -224,6 +226,7 @@ class Cell:
             settings=self.settings,
             seed=self.compute.seed,
             weights_sha256=self.weights.sha256,
+            weights_definition=self.weights.definition,
             dataset_fingerprint=self.dataset_facts().fingerprint,
             preprocess=self.preprocess,
             partial=self.partial,
@@ -281,6 +284,7 @@ class Cell:
             world_size=world_size(),
             batch_size=self.compute.batch_size,
             pipeline=self.compute.pipeline,
+            pipeline_deviation=fast.TOLERANCE if self.compute.pipeline == "fast" else None,
             seconds=round(seconds, 3),
             images_per_second=outcome.metrics.get("images_per_second"),
             peak_memory_mb=_peak_memory_mb(self.compute.device),

@@ -136,7 +136,7 @@ def _untrained(card: ModelCard, weights: str | Path | None, seed: int) -> Backbo
 def _from_code(model: CodeModel, weights: str | Path | None) -> Backbone:
     _refuse(weights, model.card.name)
     backbone = plugin_models.build(model)
-    backbone.definition = _definition(model.card)
+    backbone.definition = _definition(model.card, source=plugin_models.source_sha256(model, backbone))
     if backbone.weights is None:
         count = len(backbone.state_dict())
         backbone.weights = WeightsReport("plugin", sha256_of_tensors(backbone, backbone.definition), count, count)
@@ -163,9 +163,9 @@ def _preprocess(card: ModelCard, module: nn.Module) -> PreprocessCard:
     return card.preprocess
 
 
-def _definition(card: ModelCard) -> str:
+def _definition(card: ModelCard, **more: str) -> str:
     layout = card.weights.layout if card.weights else None
-    facts = {"arch": card.arch, "arch_args": card.arch_args, "layout": layout, "embedding": card.embedding}
+    facts = {"arch": card.arch, "arch_args": card.arch_args, "layout": layout, "embedding": card.embedding, **more}
     return json.dumps(facts, sort_keys=True, default=str)
 
 

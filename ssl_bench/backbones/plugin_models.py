@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +17,7 @@ from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import PluginError, SslBenchError
 from ssl_bench.registry import CodeModel
 
+LIBRARIES = frozenset({"torch", "timm", "torchvision", "ssl_bench"})
 _PROMISE = "A model function returns a ssl_bench.Backbone, or a torch.nn.Module that maps (B, 3, H, W) images to (B, D) vectors."
 
 
@@ -41,6 +45,24 @@ def build(model: CodeModel) -> Backbone:
         return _checked(archs.wrap(made, card.embedding, preprocess, card.name), where, size)
     width = _dry_run(made, where, size).shape[1]
     return PlainBackbone(made, card.embedding, preprocess, card.name, width)
+
+
+def source_sha256(model: CodeModel, backbone: Backbone) -> str:
+    """Hash of the files that define the function and the classes of its network, so that features that an earlier version
+    of the code gave are not taken for this one's. Installed libraries' own layers count by their versions elsewhere."""
+    made_by = {model.build, *(type(part) for part in backbone.modules())}
+    own = [thing for thing in made_by if thing.__module__.partition(".")[0] not in LIBRARIES]
+    files = {file for thing in own if (file := _file(thing)) is not None}
+    return hashlib.sha256(b"".join(sorted(file.read_bytes() for file in files))).hexdigest()
+
+
+def _file(thing: Any) -> Path | None:
+    """Where it is written; None for what was typed into a console."""
+    try:
+        path = Path(inspect.getfile(thing))
+    except (TypeError, OSError):
+        return None
+    return path if path.is_file() else None
 
 
 def _checked(backbone: Backbone, where: str, size: int) -> Backbone:

@@ -60,6 +60,8 @@ class WeightsFacts(Card):
     total: int
     parameters: int | None = None
     """Parameters of the backbone."""
+    definition: str = ""
+    """How the file was read, as JSON: architecture, its arguments, layout, embedding; of a plugin its source's hash."""
 
 
 class ComputeFacts(Card):
@@ -70,6 +72,8 @@ class ComputeFacts(Card):
     world_size: int = 1
     batch_size: int | None = None
     pipeline: str = "exact"
+    pipeline_deviation: str | None = None
+    """How far the pixels may be from the exact pipeline's."""
     seconds: float
     images_per_second: float | None = None
     peak_memory_mb: float | None = None

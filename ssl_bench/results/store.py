@@ -80,6 +80,7 @@ class Store:
         settings: dict[str, Any],
         seed: int,
         weights_sha256: str,
+        weights_definition: str,
         dataset_fingerprint: str,
         preprocess: dict[str, Any],
         partial: bool = False,
@@ -98,6 +99,7 @@ class Store:
             plain(settings),
             seed,
             weights_sha256,
+            weights_definition,
             dataset_fingerprint,
             plain(preprocess),
         )
@@ -209,6 +211,7 @@ def _cell(record: Record) -> tuple[Any, ...]:
         record.settings,
         record.seed,
         record.weights.sha256,
+        record.weights.definition,
         record.dataset.fingerprint,
         record.preprocess,
     )

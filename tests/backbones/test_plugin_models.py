@@ -1,5 +1,8 @@
 """Models given by a function."""
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,3 +96,22 @@ def test_settings_that_do_not_apply() -> None:
         load_model(model(nn.Flatten, embedding="cls"))
     with pytest.raises(SettingsError, match="takes no checkpoint"):
         load_model(model(nn.Flatten), weights="x.pth")
+
+
+def test_another_version_of_the_code_is_another_model(tmp_path: Path) -> None:
+    """The same tensors in another formula must not share cached features or records."""
+    source = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        return x.{pool}((2, 3))\n"
+    found = []
+    for pool in ("mean", "amax", "mean"):
+        (tmp_path / pool).mkdir(exist_ok=True)
+        path = tmp_path / pool / "net.py"
+        path.write_text(source.format(pool=pool))
+        spec = importlib.util.spec_from_file_location("net", path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["net"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["net"])
+        found.append(load_model(model(sys.modules["net"].Net)))
+    sys.modules.pop("net")
+    assert found[0].definition == found[2].definition != found[1].definition
+    assert found[0].weights == found[2].weights != found[1].weights
