@@ -23,6 +23,7 @@ from ssl_bench.cards import TaskCard
 from ssl_bench.compute import Compute, world_size
 from ssl_bench.data import fast
 from ssl_bench.data.builders import load_dataset
+from ssl_bench.data.check import is_whole
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SettingsError, SslBenchError
 from ssl_bench.protocols.protocol import Outcome, Protocol
@@ -194,8 +195,8 @@ class Cell:
 
     @property
     def partial(self) -> bool:
-        """Not all images were used: the number does not compare with a published one."""
-        return self.compute.limit is not None
+        """Not all images were used, or the copy here is a subset: the number does not compare with a published one."""
+        return self.compute.limit is not None or not (self.job.dataset is None or is_whole(self.job.dataset))
 
     @property
     def overrides(self) -> dict[str, Any]:

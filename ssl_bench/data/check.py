@@ -77,14 +77,33 @@ class Report:
         }
 
 
+def stated_counts(name: str) -> dict[str, int]:
+    """``classes``, ``train`` and ``test`` of a complete copy, as far as the data set's card states them."""
+    entry = registry().dataset(name)
+    if not isinstance(entry, DatasetCard):
+        return {}
+    counts = {"classes": entry.classes, "train": entry.train, "test": entry.test}
+    return {part: count for part, count in counts.items() if count is not None}
+
+
+def counts(dataset: Dataset) -> dict[str, int]:
+    """``classes``, and images of every split."""
+    return {"classes": len(dataset.classes)} | {name: len(split) for name, split in dataset.splits.items()}
+
+
+def is_whole(dataset: Dataset) -> bool:
+    """Whether it has as many classes and images as its card states; a subset's numbers compare with nobody's."""
+    found = counts(dataset)
+    return all(found.get(part) == count for part, count in stated_counts(dataset.name).items())
+
+
 def check_dataset(name: str, root: Path, progress: Progress | None = None, *, decode: bool = False) -> Report:
     """Compare the data set with its card and its layout. ``decode``: open every image too, which takes long."""
     report = Report(name, Path(root).absolute())
     entry = registry().dataset(name)
     card = entry if isinstance(entry, DatasetCard) else None
+    report.expected = stated_counts(name)
     if card:
-        counts = {"classes": card.classes, "train": card.train, "test": card.test}
-        report.expected = {part: count for part, count in counts.items() if count is not None}
         _check_folders(card, Path(root), report)
     try:
         dataset = load_dataset(name, root)
@@ -98,7 +117,7 @@ def check_dataset(name: str, root: Path, progress: Progress | None = None, *, de
 
 
 def _count(dataset: Dataset, report: Report) -> None:
-    report.found = {"classes": len(dataset.classes)} | {name: len(split) for name, split in dataset.splits.items()}
+    report.found = counts(dataset)
     for part, expected in report.expected.items():
         found = report.found.get(part, 0)
         if found != expected:

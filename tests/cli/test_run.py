@@ -76,6 +76,14 @@ def test_a_limited_run_is_marked_as_partial(place: Path) -> None:
     assert record["dataset"]["n_train"] == 8
 
 
+def test_a_subset_of_the_published_images_is_marked_as_partial(place: Path) -> None:
+    """The card states 1,000 classes; the folder has two."""
+    (place / "data" / "colours").rename(place / "data" / "imagenet")
+    (record,) = run(place, "--json", task="knn_imagenet").json
+    assert record["partial"] is True
+    assert (record["dataset"]["n_train"], record["dataset"]["classes"]) == (24, 2)
+
+
 def test_a_dry_run_describes_the_plan_and_runs_nothing(place: Path) -> None:
     done = run(place, "--dry-run", "--json")
     assert done.code == 0
