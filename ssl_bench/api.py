@@ -28,6 +28,8 @@ from ssl_bench.training.loop import train
 __all__ = ["evaluate_features", "load_dataset", "load_method", "load_model", "run", "train"]
 
 Arrays = tuple[np.ndarray, np.ndarray]
+ON_FEATURES = {"linear": "linear_frozen"}
+"""Features cannot be augmented: what a protocol is called by its users -> the form of it that serves features."""
 
 
 def evaluate_features(
@@ -35,10 +37,10 @@ def evaluate_features(
 ) -> Outcome:
     """Score the user's own features: ``train`` and ``test`` are pairs of an (N, D) array and N integer labels.
 
-    ``protocol``: knn, linear_frozen, low_shot, label_free or any plugin that needs features only. ``settings`` are the
+    ``protocol``: knn, linear (or linear_frozen), low_shot, label_free or any plugin that needs features only. ``settings`` are the
     protocol's, checked. Raises :class:`ssl_bench.errors.SslBenchError` on anything wrong with them or the arrays.
     """
-    kind = registry().protocols.get(protocol)
+    kind = registry().protocols.get(ON_FEATURES.get(protocol, protocol))
     if not issubclass(kind, FeatureProtocol):
         usable = [name for name in registry().protocols if issubclass(registry().protocols.get(name), FeatureProtocol)]
         raise SettingsError(

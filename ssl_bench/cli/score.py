@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 def score(
     features: Annotated[Path, typer.Argument(help="A .npz file: train_x (N, D), train_y (N), test_x, test_y.")],
     protocol: Annotated[
-        str, flag("--protocol", help="Comma list of protocols.")
+        str, flag("--protocol", help="Comma list of protocols; linear is linear_frozen.")
     ] = "knn,linear_frozen,low_shot,label_free",
     set_: options.Set = None,
     seed: Annotated[int, flag("--seed", help="Random seed.")] = 0,

@@ -37,6 +37,14 @@ def test_every_protocol_that_needs_features_only(features: Path) -> None:
     assert done.json["linear_frozen"]["selection"] == "held_out"
 
 
+def test_linear_on_features_is_the_frozen_one(features: Path) -> None:
+    outcomes = [
+        ssl_bench("score", features, "--protocol", name, "--set", f"{name}.epochs=5", "--json").json[name]
+        for name in ("linear", "linear_frozen")
+    ]
+    assert outcomes[0] == outcomes[1]
+
+
 def test_python_gives_the_same_and_people_get_a_table(features: Path) -> None:
     arrays = np.load(features)
     train, test = ((arrays[f"{split}_x"], arrays[f"{split}_y"]) for split in ("train", "test"))
