@@ -49,7 +49,7 @@ def bar_chart(shown: Sequence[Point]) -> alt.TopLevelMixin:
     return _styled(chart)
 
 
-def scatter_chart(shown: Sequence[Point], width: int = 270, height: int = 230, columns: int = 3) -> alt.TopLevelMixin:
+def scatter_chart(shown: Sequence[Point], width: int = 320, height: int = 260, columns: int = 3) -> alt.TopLevelMixin:
     """:class:`StoreError` when no model with known size was measured (raw pixels have none)."""
     import altair as alt
 
@@ -84,7 +84,7 @@ def _scatter_panel(shown: list[Point], task: str, colour: alt.Color, width: int,
     for side, align in sides:
         rows = [{**asdict(label.point), "value": frame.value_at(label.top)} for label in placed if label.side == side]
         text = alt.Chart(_data(rows)).mark_text(align=align, dx=8 * side, fontSize=10)
-        layers.append(text.encode(x=x, y=alt.Y("value:Q", scale=y), text="model:N"))
+        layers.append(text.encode(x=x, color=colour, y=alt.Y("value:Q", scale=y), text="model:N"))
     return alt.LayerChart(layer=layers, width=width, height=height, title=task)
 
 

@@ -13,6 +13,8 @@ from ssl_bench.reporting.text import number
 from ssl_bench.results.record import Record
 
 MAX_TASKS = 9
+MAX_SHIFT = 1
+"""Lines of text by which a label may stand above or below its point."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +111,22 @@ class Label:
 
 
 def place_labels(shown: Sequence[Point], frame: Frame, letter: float = 5.6, line: float = 12.0) -> list[Label]:
-    """Greedy: highest point first, each label beside its point or as little above or below as keeps it off everything."""
+    """Greedy: highest point first, each label beside its point, or up to ``MAX_SHIFT`` lines above or below where that keeps
+    it off everything. A point whose label fits nowhere has none: a label far away would be taken for another point's."""
     taken = [_mark(point, frame) for point in shown]
     labels = []
     for point in sorted(shown, key=lambda p: -p.value):
         x, y = frame.pixel(point)
         length = letter * len(point.model)
-        for shift in sorted((step * line * sign for step in range(len(shown) + 1) for sign in (1, -1)), key=abs):
+        for shift in sorted((step * line / 2 * sign for step in range(2 * MAX_SHIFT + 1) for sign in (1, -1)), key=abs):
+            if not line / 2 <= y + shift <= frame.height - line / 2:
+                continue
             boxes = {side: _box(x, y + shift, side, length, line) for side in (1, -1)}
             free = [s for s, box in boxes.items() if box[0] >= 0 and box[1] <= frame.width and not _hits(box, taken)]
             if free:
                 taken.append(boxes[free[0]])
                 labels.append(Label(point, y + shift, free[0]))
                 break
-        else:
-            labels.append(Label(point, y, 1 if x < frame.width / 2 else -1))
     return labels
 
 

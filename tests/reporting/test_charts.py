@@ -100,7 +100,8 @@ def test_labels_do_not_cover_each_other_or_a_point(places: list[tuple[float, flo
     shown = [Point(f"m{i}", "m", "t", y, y - 0.5, y + 0.5, "", x) for i, (x, y) in enumerate(places)]
     frame = Frame.around(shown, 600, 600)
     labels = place_labels(shown, frame)
-    assert {label.point.model for label in labels} == {point.model for point in shown}
+    assert max(shown, key=lambda point: point.value) in [label.point for label in labels]
+    assert all(abs(label.top - frame.pixel(label.point)[1]) <= 12 for label in labels)
     boxes = []
     for label in labels:
         x, _ = frame.pixel(label.point)
