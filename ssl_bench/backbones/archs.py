@@ -22,8 +22,9 @@ from ssl_bench.errors import SettingsError, UnknownNameError
 _WIDE = re.compile(r"resnet(\d+)w(\d+)")
 
 
-def vit_small32(dim: int = 128, depth: int = 6, heads: int = 4, **changes: Any) -> VisionTransformer:
-    """A narrow ViT for 32 x 32 images with patches of 4; ``changes``: further arguments of timm's VisionTransformer."""
+def vit_small32(dim: int = 64, depth: int = 3, heads: int = 4, **changes: Any) -> VisionTransformer:
+    """A small ViT for 32 x 32 images with patches of 4; as it is, MAE trains it in a minute on two cores. ``changes``: further
+    arguments of timm's VisionTransformer."""
     sizes = {"img_size": 32, "patch_size": 4, "embed_dim": dim, "depth": depth, "num_heads": heads, "num_classes": 0}
     return VisionTransformer(**{**sizes, **changes})
 
