@@ -58,6 +58,7 @@ def _process(rank: int, folder: str) -> None:
     found = {"loss": loss / 2, "gradient": gradient / 2, "centre": centre(half)}
     if rank == 0:
         torch.save(found, Path(folder) / "found.pt")
+    dist.barrier()  # a process that leaves early makes the other abort in the middle of its last exchange
     dist.destroy_process_group()
 
 
