@@ -104,6 +104,12 @@ def init_processes(device: torch.device) -> torch.device:
     return device
 
 
+def leave_processes() -> None:
+    """Leave the group at the end of the work, when all are through it."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
     """Mean of ``values`` over all processes, without gradient."""
     if world_size() == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +42,9 @@ def train(
     """
     options.include(include)
     from ssl_bench.cli.console import Bars, note, print_json
-    from ssl_bench.compute import Compute, resolve_device
+    from ssl_bench.compute import Compute, leave_processes, resolve_device
     from ssl_bench.paths import data_root as where_data
+    from ssl_bench.progress import Silent
     from ssl_bench.selection import parse_settings
     from ssl_bench.training.loop import train as pretrain
     from ssl_bench.training.recipe import resolve
@@ -59,8 +61,15 @@ def train(
         seed=seed,
         precision=precision.value if precision else None,
     )
-    compute = Compute(device=resolve_device(device), workers=workers, data_root=where_data(data_root), progress=Bars())
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; one speaks for all
+    progress = Bars() if first else Silent()
+    compute = Compute(
+        device=resolve_device(device), workers=workers, data_root=where_data(data_root), progress=progress
+    )
     result = pretrain(card, compute, out or Path("runs") / card.name)
+    leave_processes()
+    if not first:
+        return
     if json:
         print_json(
             {

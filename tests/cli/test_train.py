@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,17 @@ def test_wrong_arguments(tmp_path: Path, arguments: list[str], says: str) -> Non
     assert done.code == 2, done.err
     assert says in done.err.replace("\n", " ")
     assert not (tmp_path / "out" / "card.yaml").exists()
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """As ``torchrun`` starts them: one card, one voice."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "ssl_bench", "train", *SMALL, "--epochs", "1", "--batch-size", "325", "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=False, env=environment, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Evaluate it:") == 1
+    assert (tmp_path / "run" / "card.yaml").is_file()
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
