@@ -12,17 +12,16 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ssl_bench.cards import (
     DatasetCard,
     DatasetFile,
     ModelCard,
-    ModelFile,
     PublishedPaper,
     RecipeCard,
     TaskCard,
@@ -30,11 +29,11 @@ from ssl_bench.cards import (
     Variant,
     Weights,
 )
-from ssl_bench.errors import CardError, PluginError, SslBenchError, UnknownNameError
+from ssl_bench.catalogue import Catalogue
+from ssl_bench.errors import CardError, PluginError, SslBenchError
+from ssl_bench.model_files import looks_like_path, model_of_file, read_models, read_recipes
 from ssl_bench.paths import shipped
 from ssl_bench.yaml_cards import read_card, read_yaml, validate
-
-T = TypeVar("T")
 
 PROTOCOLS = {
     "knn": "ssl_bench.protocols.knn:Knn",
@@ -51,19 +50,6 @@ METHODS = {
     "dino": "ssl_bench.methods.negative_free.dino:DINO",
     "mae": "ssl_bench.methods.masked.mae:MAE",
 }
-DEFAULT_PREPROCESS: dict[str, dict[str, Any]] = {
-    "imagenet_bicubic": {"resize": 256, "crop": 224, "interpolation": "bicubic"},
-    "imagenet_bilinear": {"resize": 256, "crop": 224, "interpolation": "bilinear"},
-    "small32": {"resize": None, "crop": None, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
-}
-
-
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """``value`` is the thing itself, or ``make`` builds it at first use. ``origin``: file or plugin that brought it."""
-
-    origin: str
-    make: Callable[[], T]
 
 
 @dataclass(frozen=True)
@@ -72,42 +58,6 @@ class CodeModel:
 
     card: ModelCard
     build: Callable[[], Any]
-
-
-class Catalogue(Generic[T]):
-    """The entries of one kind."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._entries: dict[str, Entry[T]] = {}
-        self._made: dict[str, T] = {}
-
-    def add(self, name: str, make: Callable[[], T], origin: str) -> None:
-        if name in self._entries:
-            raise PluginError(
-                f"{origin}: a {self.kind} named {name!r} is there already, from {self._entries[name].origin}.",
-                "Choose another name; built-in names cannot be replaced.",
-            )
-        self._entries[name] = Entry(origin, make)
-
-    def get(self, name: str) -> T:
-        if name not in self._entries:
-            raise UnknownNameError(self.kind, name, self._entries)
-        if name not in self._made:
-            self._made[name] = self._entries[name].make()
-        return self._made[name]
-
-    def origin(self, name: str) -> str:
-        return self._entries[name].origin
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._entries))
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 class Registry:
@@ -254,68 +204,6 @@ class Registry:
                 if dataset != name and (dataset in self.datasets or dataset.startswith("imagefolder:")):
                     return _with_dataset(self.variants[prefix], dataset)
         return self.tasks.get(name)
-
-
-def looks_like_path(name: str) -> bool:
-    """Whether a model name is the path of a card (or of a folder with ``card.yaml``)."""
-    return "/" in name or name.endswith((".yaml", ".yml")) or ".yaml:" in name
-
-
-def model_of_file(reference: str) -> ModelCard:
-    """The model of a card's path; ``path:name`` chooses among several."""
-    head, _, chosen = reference.partition(".yaml:")
-    path = Path(head + ".yaml" if chosen else reference).expanduser()
-    if path.is_dir():
-        path = path / "card.yaml"
-    if not path.is_file():
-        raise CardError(
-            f"{path}: there is no such card.", "Give the path of a card (YAML) or of a folder that holds card.yaml."
-        )
-    cards = {card.name: card for card in read_models(path)}
-    if chosen:
-        if chosen not in cards:
-            raise UnknownNameError("model", chosen, cards)
-        return cards[chosen]
-    if len(cards) != 1:
-        raise CardError(f"{path} has {len(cards)} models: {', '.join(cards)}.", f"Say which one: {path}:NAME")
-    return next(iter(cards.values()))
-
-
-def read_models(path: Path) -> list[ModelCard]:
-    """The models of a file, with its defaults filled in."""
-    file = read_card(ModelFile, path)
-    cards = []
-    for name, fields in file.models.items():
-        merged: dict[str, Any] = {"name": name, "method": file.method, "paper": file.paper, "licence": file.licence}
-        merged |= {**file.defaults, **fields, "folder": path.parent.resolve()}
-        merged["preprocess"] = _preprocess(merged.get("preprocess"), path)
-        cards.append(validate(ModelCard, {k: v for k, v in merged.items() if v is not None}, path, ("models", name)))
-    return cards
-
-
-def read_recipes(path: Path) -> list[RecipeCard]:
-    """The recipes of a file."""
-    file = read_card(ModelFile, path)
-    recipes = []
-    for name, fields in file.recipes.items():
-        merged = {"name": name, "method": file.method, "paper": file.paper, **fields}
-        merged["preprocess"] = _preprocess(merged.get("preprocess"), path)
-        recipes.append(
-            validate(RecipeCard, {k: v for k, v in merged.items() if v is not None}, path, ("recipes", name))
-        )
-    return recipes
-
-
-def _preprocess(given: Any, path: Path) -> Any:
-    """A preset's name stands for its fields; ``{preset: name, resize: 248}`` changes some of them."""
-    if isinstance(given, str):
-        given = {"preset": given}
-    if isinstance(given, dict) and "preset" in given:
-        rest = {k: v for k, v in given.items() if k != "preset"}
-        if given["preset"] not in DEFAULT_PREPROCESS:
-            raise CardError(f"{path}: {UnknownNameError('preprocess preset', given['preset'], DEFAULT_PREPROCESS)}")
-        return {**DEFAULT_PREPROCESS[given["preset"]], **rest}
-    return given
 
 
 def _with_dataset(card: TaskCard, dataset: str) -> TaskCard:

@@ -8,7 +8,7 @@ import pytest
 
 from ssl_bench.cards import ModelFile
 from ssl_bench.errors import CardError
-from ssl_bench.registry import read_models, read_recipes
+from ssl_bench.model_files import read_models, read_recipes
 from ssl_bench.yaml_cards import read_card
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ssl_bench.cards import RecipeCard
 from ssl_bench.errors import CardError, SettingsError, UnknownNameError
-from ssl_bench.registry import read_recipes, registry
+from ssl_bench.model_files import read_recipes
+from ssl_bench.registry import registry
 from ssl_bench.yaml_cards import validate
 
 SMALL = {"digits": 32, "placed_digits": 32, "cifar10": 32, "cifar100": 32, "fashion_mnist": 32, "stl10": 96}

@@ -10,7 +10,8 @@ import torch
 from ssl_bench.backbones.layouts import LAYOUTS
 from ssl_bench.backbones.load import load_model
 from ssl_bench.errors import CheckpointError
-from ssl_bench.registry import model_of_file, read_models, registry
+from ssl_bench.model_files import model_of_file, read_models
+from ssl_bench.registry import registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-model.md"
 

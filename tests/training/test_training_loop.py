@@ -20,8 +20,9 @@ from ssl_bench.backbones.archs import build
 from ssl_bench.backbones.load import load_model
 from ssl_bench.compute import Compute
 from ssl_bench.errors import SettingsError, StoreError, TrainingError
+from ssl_bench.model_files import read_recipes
 from ssl_bench.progress import Silent
-from ssl_bench.registry import read_recipes, registry
+from ssl_bench.registry import registry
 from ssl_bench.training import loop
 from ssl_bench.training.collapse import CollapseMonitor, feature_std
 from ssl_bench.training.embed import evaluation_mode
