@@ -41,6 +41,10 @@ class Layout:
 _DINO_PREFIXES = ("module.backbone.", "backbone.", "module.")
 _DINO_DROP = (r"^(module\.)?head\.",)
 
+_BACKBONE_AND_PROJECTOR = Layout(
+    unwrap=("model",), drop=(r"^(module\.)?(projector|bn)\.",), prefixes=("module.backbone.", "backbone.")
+)
+
 LAYOUTS: dict[str, Layout] = {
     "flat": Layout(unwrap=("model", "state_dict"), prefixes=("module.",)),
     "dino": Layout(unwrap=("teacher",), drop=_DINO_DROP, prefixes=_DINO_PREFIXES, positions="dino"),
@@ -48,6 +52,28 @@ LAYOUTS: dict[str, Layout] = {
     "mae": Layout(unwrap=("model",), drop=(r"^decoder_", r"^mask_token$")),
     "deit": Layout(unwrap=("model",), drop=(r"^head\.",)),
     "torchvision": Layout(drop=(r"^fc\.",)),
+    # MoCo v1 and v2: the query encoder; its projector stands in the place of the classifier.
+    "moco": Layout(
+        unwrap=("state_dict",),
+        drop=(r"^(module\.)?(encoder_k|encoder_q\.fc)\.", r"^(module\.)?queue"),
+        prefixes=("module.encoder_q.", "encoder_q."),
+    ),
+    "mocov3": Layout(
+        unwrap=("state_dict",),
+        drop=(r"^(module\.)?(momentum_encoder|predictor|base_encoder\.(fc|head))\.",),
+        prefixes=("module.base_encoder.", "base_encoder."),
+    ),
+    "simsiam": Layout(
+        unwrap=("state_dict",),
+        drop=(r"^(module\.)?(predictor|encoder\.fc)\.",),
+        prefixes=("module.encoder.", "encoder."),
+    ),
+    # The released backbones are flat, the full checkpoints of both have the projector (and Barlow Twins' last norm).
+    "barlowtwins": _BACKBONE_AND_PROJECTOR,
+    "vicreg": _BACKBONE_AND_PROJECTOR,
+    "swav": Layout(
+        unwrap=("state_dict",), drop=(r"^(module\.)?(projection_head|prototypes)\.",), prefixes=("module.",)
+    ),
     "timm": Layout(
         unwrap=("state_dict", "model"), prefixes=("module.",), hook="timm_classifier", positions="antialias"
     ),
