@@ -58,9 +58,16 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str = "", as_json: bool = 
     for position, key in enumerate(rows[0] if rows else []):
         table.add_column(key, overflow="fold", no_wrap=position == 0 and sys.stdout.isatty())
     for row in rows:
-        table.add_row(*[Text("" if value is None else str(value)) for value in row.values()])
+        table.add_row(*[Text(_words(value)) for value in row.values()])
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table if rows else f"{title}: nothing")
+
+
+def _words(value: object) -> str:
+    """Whole numbers without ``.0``; nothing for None."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 class Bars:
