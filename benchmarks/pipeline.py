@@ -2,7 +2,7 @@
 
     python -m benchmarks.pipeline [FOLDER]
 
-The peer is what the authors' scripts do: ``PIL`` decoding, torchvision's ``Resize(256, bicubic)``, ``CenterCrop(224)``,
+The peer is what the authors' scripts do: ``PIL`` decoding, torchvision's ``Resize(256)``, bicubic or bilinear, ``CenterCrop(224)``,
 ``ToTensor``, ``Normalize`` in a ``DataLoader`` without workers. FOLDER holds JPEG files; without it, photographs that
 come with scikit-learn are cut into images of ImageNet's typical 500 x 375 pixels (quality 90).
 """
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Peer(Dataset[torch.Tensor]):
 
     def __init__(self, split: FileSplit, card: PreprocessCard) -> None:
         self.split = split
-        steps = [T.Resize(256, T.InterpolationMode.BICUBIC), T.CenterCrop(224), T.ToTensor()]
+        steps = [T.Resize(256, T.InterpolationMode(card.interpolation)), T.CenterCrop(224), T.ToTensor()]
         self.transform = T.Compose([*steps, T.Normalize(card.mean, card.std)])
 
     def __len__(self) -> int:
@@ -63,10 +64,10 @@ def photographs(folder: Path, count: int = 64, size: tuple[int, int] = (500, 375
         cut.save(folder / f"{number:03d}.jpg", quality=quality)
 
 
-def measure(folder: Path) -> dict[str, float]:
+def measure(folder: Path, interpolation: Literal["bicubic", "bilinear"] = "bicubic") -> dict[str, float]:
     """Times as ratios to the peer's (processor seconds, best of several alternating rounds), and pixel differences."""
     paths = sorted(path.name for path in folder.iterdir())
-    split, card = FileSplit(folder, paths, [0] * len(paths), ["all"]), PreprocessCard()
+    split, card = FileSplit(folder, paths, [0] * len(paths), ["all"]), PreprocessCard(interpolation=interpolation)
     exact, fast, order = Preprocess(card), FastPreprocess(card), np.arange(len(paths))
     runs: dict[str, Callable[[], object]] = {
         "peer": lambda: list(DataLoader(Peer(split, card), batch_size=BATCH)),
@@ -98,22 +99,29 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         if len(sys.argv) > 1:
-            found = measure(Path(sys.argv[1]))
+            show(Path(sys.argv[1]))
         else:
             with tempfile.TemporaryDirectory() as made:
                 photographs(Path(made))
-                found = measure(Path(made))
+                show(Path(made))
     finally:
         torch.set_num_threads(threads)
-    table = Table("pipeline", "ms an image and core", "times the peer's speed", title="JPEG file to normalised batch")
-    table.add_row("torchvision/PIL", f"{found['peer_ms']:.2f}", "1.00")
-    for name in ("exact", "fast"):
-        table.add_row(name, f"{found[f'{name}_ms']:.2f}", f"{found[f'{name}_speedup']:.2f}")
-    Console().print(table)
-    Console().print(
-        f"exact gives the peer's numbers bit by bit: {bool(found['exact_is_peer'])}; fast differs by at most "
-        f"{found['fast_largest_difference']:.0f}/255, on {found['fast_different_percent']:.4f} % of the pixel values"
-    )
+
+
+def show(folder: Path) -> None:
+    """A table and a line on the differences for each interpolation."""
+    for interpolation in ("bicubic", "bilinear"):
+        found = measure(folder, interpolation)
+        title = f"JPEG file to normalised batch, {interpolation}"
+        table = Table("pipeline", "ms an image and core", "times the peer's speed", title=title)
+        table.add_row("torchvision/PIL", f"{found['peer_ms']:.2f}", "1.00")
+        for name in ("exact", "fast"):
+            table.add_row(name, f"{found[f'{name}_ms']:.2f}", f"{found[f'{name}_speedup']:.2f}")
+        Console().print(table)
+        Console().print(
+            f"exact gives the peer's numbers bit by bit: {bool(found['exact_is_peer'])}; fast differs by at most "
+            f"{found['fast_largest_difference']:.0f}/255, on {found['fast_different_percent']:.4f} % of the pixel values"
+        )
 
 
 if __name__ == "__main__":
