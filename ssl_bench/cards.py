@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 Labels = Literal["none", "labels", "text"]
+Modality = Literal["image", "video", "audio"]
+Colour = Literal["rgb"]
 
 
 class Card(BaseModel):
@@ -32,13 +34,15 @@ class PreprocessCard(Card):
 
     ``resize``: new length of the shorter side in pixels (None: no resizing). ``crop``: side of the central square
     (None: no crop). ``squash``: both sides become ``resize`` pixels, without keeping the aspect ratio (some timm
-    models). ``mean`` and ``std`` are for pixel values in [0, 1].
+    models). ``colour``: the space in which ``mean`` and ``std`` are: RGB in [0, 1], or another one of
+    ``ssl_bench.data.colours``.
     """
 
     resize: int | None = Field(256, ge=1)
     crop: int | None = Field(224, ge=1)
     interpolation: Interpolation = "bicubic"
     squash: bool = False
+    colour: Colour = "rgb"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -47,13 +51,19 @@ class Weights(Card):
     """Where a checkpoint comes from and how its file is laid out.
 
     ``url`` of the authors' file, or ``path`` beside the card; ``layout``: an entry of ``ssl_bench.backbones.layouts``.
-    ``sha256`` pins the file; without it the first download is pinned in a lock file.
+    ``sha256`` pins the file; without it the first download is pinned in a lock file. ``page``: where people find files
+    that have no address of their own (folders of Dropbox and Google Drive). ``others``: what else the authors published
+    of this model and the layout accepts (the full checkpoint, other epochs): name -> address, for ``--weights``.
+    ``unreleased``: why there is no file.
     """
 
     url: str | None = None
     path: str | None = None
     layout: str = "flat"
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    page: str | None = None
+    others: dict[str, str] = {}
+    unreleased: str | None = None
 
 
 class Pretraining(Card):
@@ -71,9 +81,12 @@ class ModelCard(Card):
     method: str
     arch: str
     arch_args: dict[str, Any] = {}
+    modality: Modality = "image"
     weights: Weights | None = None
     preprocess: PreprocessCard = PreprocessCard()
     embedding: str = "default"
+    embeddings: dict[str, str] = {}
+    """Protocol -> embedding, where the authors evaluate another vector there (DINO ViT-S: ``linear: last4_cls``)."""
     epochs: float | None = Field(None, ge=0)
     pretrain: Pretraining = Pretraining()
     paper: Paper | None = None

@@ -12,9 +12,9 @@ from torch import nn
 
 from ssl_bench.backbones import convnet, hierarchical, vit
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.nets.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.backbones.plain import PlainBackbone, RawPixels
 from ssl_bench.backbones.positions import Positions
-from ssl_bench.backbones.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.cards import PreprocessCard
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError, UnknownNameError

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -46,6 +48,8 @@ class Backbone(nn.Module, ABC):
     name: str = "unnamed"
     embed_dim: int
     embedding: str = "default"
+    embeddings: Mapping[str, str] = MappingProxyType({})
+    """Protocol -> embedding, where the authors evaluate another vector there; from the card."""
     definition: str = ""
     """What else determines the vectors beside the weights' file and the preprocessing: architecture, its arguments,
     layout, embedding. Part of the key of stored features (a full DINO file holds student and teacher)."""

@@ -9,8 +9,8 @@ from timm.models.resnet import ResNet as TimmResNet
 from torch import nn
 
 from ssl_bench.backbones.backbone import Backbone, Layer
+from ssl_bench.backbones.nets.resnet import ResNet
 from ssl_bench.backbones.pyramid import pyramid
-from ssl_bench.backbones.resnet import ResNet
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 

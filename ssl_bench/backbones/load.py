@@ -13,12 +13,12 @@ from torch import nn
 
 from ssl_bench.backbones import archs, plugin_models, timm_models
 from ssl_bench.backbones.backbone import Backbone, WeightsReport
-from ssl_bench.backbones.checkpoint import open_checkpoint, sha256_of_file, sha256_of_tensors
-from ssl_bench.backbones.fetch import fetch
 from ssl_bench.backbones.layouts import Layout, convert, layout_of, match
+from ssl_bench.backbones.readers import open_checkpoint, sha256_of_tensors
+from ssl_bench.backbones.weights import find_weights, source_of
 from ssl_bench.cards import ModelCard, PreprocessCard
 from ssl_bench.compute import resolve_device
-from ssl_bench.errors import CheckpointError, SettingsError, UnknownNameError
+from ssl_bench.errors import SettingsError, UnknownNameError
 from ssl_bench.paths import cache_root
 from ssl_bench.progress import Progress, Silent
 from ssl_bench.registry import CodeModel, registry
@@ -37,7 +37,7 @@ def load_model(
     """The named model, frozen and in evaluation mode.
 
     ``name``: a model, ``timm:<name>``, ``hf:<repo>``, ``random_<arch>``, the path of a card, or a card itself.
-    ``weights``: the user's own copy of the checkpoint, in any form that the card's layout accepts. ``seed``: of the
+    ``weights``: the user's own copy of the checkpoint (a path or an address), in any form that the card's layout accepts. ``seed``: of the
     initialisation, for models without checkpoint. ``download=False``: use only what is on this machine.
     Raises :class:`ssl_bench.errors.CheckpointError` if the checkpoint is missing, damaged or does not fit completely.
     """
@@ -58,7 +58,7 @@ def load_model(
 def _trained(card: ModelCard, weights: str | Path | None, folder: Path, progress: Progress, download: bool) -> Backbone:
     assert card.weights is not None
     layout = layout_of(card.weights.layout)
-    found = _find(card, weights, folder, progress, download)
+    found = find_weights(card, weights, folder, progress, download)
     if timm_models.is_reference(card.arch):
         module = timm_models.build(card.arch, card.arch_args, download)
     else:
@@ -67,53 +67,15 @@ def _trained(card: ModelCard, weights: str | Path | None, folder: Path, progress
         report = _from_timm(card, module, layout, download)
     else:
         path, sha256 = found
-        matched, total = match(
-            convert(open_checkpoint(path), layout, module), module, path, f"{card.name} ({card.arch})"
-        )
-        report = WeightsReport(_source(card, weights, path), sha256, matched, total)
+        tensors = convert(open_checkpoint(path), layout, module)
+        matched, total = match(tensors, module, layout, path, f"{card.name} ({card.arch})")
+        report = WeightsReport(source_of(card, weights, path), sha256, matched, total)
     return _wrap(card, module, report, layout)
-
-
-def _find(
-    card: ModelCard, weights: str | Path | None, folder: Path, progress: Progress, download: bool
-) -> tuple[Path, str] | None:
-    """The checkpoint's file and its sha256: ``--weights``, else beside the card, else the URL's; None: timm knows."""
-    assert card.weights is not None
-    if weights is not None:
-        path = Path(weights).expanduser()
-        return path, _hash(path, progress)
-    if card.weights.path is not None:
-        path = (card.folder or Path()) / card.weights.path
-        sha256 = _hash(path, progress)
-        if card.weights.sha256 not in {None, sha256}:
-            raise CheckpointError(
-                f"{path} has sha256 {sha256}, but the card of {card.name} says {card.weights.sha256}.",
-                "The file was changed after its card was written: restore it, or correct the card.",
-            )
-        return path, sha256
-    if card.weights.url is not None:
-        return fetch(card.weights.url, folder, progress, sha256=card.weights.sha256, download=download)
-    if card.weights.layout == "timm":
-        return None
-    raise CheckpointError(f"The card of {card.name} names no file of weights.", "Give one with --weights PATH.")
-
-
-def _hash(path: Path, progress: Progress) -> str:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file.", "Check the path given to --weights, or in the card.")
-    return sha256_of_file(path, progress)
-
-
-def _source(card: ModelCard, weights: str | Path | None, path: Path) -> str:
-    """For the record: the address where there is one; of a local file the name only, not where it lies."""
-    if weights is None and card.weights is not None and card.weights.path is None and card.weights.url:
-        return card.weights.url
-    return path.name
 
 
 def _from_timm(card: ModelCard, module: nn.Module, layout: Layout, download: bool) -> WeightsReport:
     tensors, source = timm_models.pretrained(card.arch, card.arch_args, download)
-    matched, total = match(convert(tensors, layout, module), module, source, f"{card.name} ({card.arch})")
+    matched, total = match(convert(tensors, layout, module), module, layout, source, f"{card.name} ({card.arch})")
     return WeightsReport(source, sha256_of_tensors(module, ""), matched, total)
 
 
@@ -151,7 +113,7 @@ def _refuse(weights: str | Path | None, name: str) -> None:
 def _wrap(card: ModelCard, module: nn.Module, report: WeightsReport, layout: Layout) -> Backbone:
     preprocess = _preprocess(card, module)
     backbone = archs.wrap(module, card.embedding, preprocess, card.name, positions=layout.positions)
-    backbone.weights, backbone.definition = report, _definition(card)
+    backbone.weights, backbone.definition, backbone.embeddings = report, _definition(card), card.embeddings
     return backbone
 
 

@@ -16,7 +16,7 @@ from ssl_bench.backbones.pyramid import pyramid
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 
-EMBEDDINGS = ("default", "cls", "mean_patch", "cls_mean")
+EMBEDDINGS = ("default", "cls", "mean_patch", "cls_mean", "mean_token", "cls_before_norm")
 
 
 def fits(module: nn.Module) -> bool:
@@ -25,9 +25,10 @@ def fits(module: nn.Module) -> bool:
 
 
 class ViTBackbone(Backbone):
-    """``embedding``: ``cls``, ``mean_patch`` or ``cls_mean`` (both, concatenated) of the last block after the final
-    norm; ``default`` is the pooling that the module was built with. ``positions``: how the position embedding is
-    resampled for images of another size."""
+    """``embedding``: of the last block after the final norm, ``cls``, ``mean_patch``, ``cls_mean`` (both, concatenated)
+    or ``mean_token`` (the mean of all tokens, the class token too: FLIP, MultiMAE); ``cls_before_norm`` is the class token
+    as the last block gives it (MSN); ``default`` is the pooling that the module was built with. ``positions``: how the
+    position embedding is resampled for images of another size."""
 
     def __init__(
         self, module: Any, embedding: str, preprocess: Preprocess, name: str, positions: Positions = "plain"
@@ -35,7 +36,7 @@ class ViTBackbone(Backbone):
         super().__init__()
         if embedding not in EMBEDDINGS:
             raise SettingsError(f"Model {name}: a ViT has no embedding {embedding!r}.", f"Use {', '.join(EMBEDDINGS)}.")
-        if embedding in {"cls", "cls_mean"} and not module.has_class_token:
+        if embedding.startswith("cls") and not module.has_class_token:
             raise SettingsError(f"Model {name} has no class token.", "Use the embedding default or mean_patch.")
         if positions not in get_args(Positions):
             raise SettingsError(f"Model {name}: there is no position interpolation {positions!r}.")
@@ -45,8 +46,10 @@ class ViTBackbone(Backbone):
         self.embed_dim = self.token_dim * (2 if embedding == "cls_mean" else 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        tokens = self._embed(images)
-        tokens = self.module.norm(self.module.blocks(tokens))
+        tokens: torch.Tensor = self.module.blocks(self._embed(images))
+        if self.embedding == "cls_before_norm":
+            return tokens[:, 0]
+        tokens = self.module.norm(tokens)
         if self.embedding == "default":
             pooled: torch.Tensor = self.module.forward_head(tokens, pre_logits=True)
             return pooled
@@ -110,6 +113,8 @@ class ViTBackbone(Backbone):
         return Layer(tokens[:, 0] if self.module.has_class_token else None, maps)
 
     def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self.embedding == "mean_token":
+            return tokens.mean(dim=1)
         mean = tokens[:, self.module.num_prefix_tokens :].mean(dim=1)
         if self.embedding == "mean_patch":
             return mean

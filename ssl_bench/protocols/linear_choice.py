@@ -23,7 +23,9 @@ def recipe_for(backbone: Backbone, name: str) -> Recipe:
 def embedding_for(backbone: Backbone, recipe: Recipe, blocks: int | None, mean: bool | None) -> str:
     """Name of the embedding. DINO's rule (eval_linear.py, paper F.2): ViT-S (D of 384 or less) the class tokens of the
     last 4 blocks, larger ViTs the class token and the mean patch token of the last, ConvNets their average pool.
-    ``blocks`` and ``mean`` replace it."""
+    What the model's card says of ``linear`` goes before it; ``blocks`` and ``mean`` replace both."""
+    if blocks is None and mean is None and "linear" in backbone.embeddings:
+        return backbone.embeddings["linear"]
     dino = recipe.feature == "dino" and isinstance(backbone, ViTBackbone) and backbone.module.has_class_token
     if not dino and blocks is None and mean is None:
         return "default"

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ssl_bench.backbones.checkpoint import open_checkpoint, sha256_of_tensors
+from ssl_bench.backbones.readers import open_checkpoint, sha256_of_tensors
 from ssl_bench.errors import CheckpointError
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}

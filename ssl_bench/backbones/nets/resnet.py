@@ -65,10 +65,12 @@ class ResNet(nn.Module):
         return nn.Sequential(first, *(block(out, width) for _ in range(count - 1)))
 
 
-def wide_resnet(depth: int, multiplier: int) -> ResNet:
-    """``resnet<depth>w<multiplier>``: every layer, the stem too, ``multiplier`` times as wide."""
-    block, blocks = BLOCKS[depth]
-    return ResNet(block, blocks, width=64 * multiplier)
+def wide_resnet(
+    depth: int, multiplier: int, width: int = 64, blocks: tuple[int, int, int, int] | None = None
+) -> ResNet:
+    """``resnet<depth>w<multiplier>``: every layer, the stem too, ``multiplier`` times as wide as ``width``."""
+    block, usual = BLOCKS[depth]
+    return ResNet(block, blocks or usual, width=width * multiplier)
 
 
 def resnet_small32(width: int = 16, blocks: tuple[int, int, int, int] = (1, 1, 1, 1), stem_stride: int = 2) -> ResNet:

@@ -1,0 +1,21 @@
+"""Names of layouts, as the cards use them. One file for each family of methods, each with its own ``LAYOUTS``."""
+
+from __future__ import annotations
+
+from ssl_bench.backbones.layouts import contrastive, masked, negative_free, standard
+from ssl_bench.backbones.layouts.layout import Layout, Tensors, convert
+from ssl_bench.backbones.layouts.match import match
+from ssl_bench.errors import UnknownNameError
+
+_FAMILIES = (standard, contrastive, negative_free, masked)
+
+LAYOUTS: dict[str, Layout] = {name: layout for family in _FAMILIES for name, layout in family.LAYOUTS.items()}
+
+
+def layout_of(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise UnknownNameError("layout", name, LAYOUTS)
+    return LAYOUTS[name]
+
+
+__all__ = ["LAYOUTS", "Layout", "Tensors", "convert", "layout_of", "match"]

@@ -1,0 +1,1 @@
+"""Networks that timm and torchvision do not have, one kind a file."""
