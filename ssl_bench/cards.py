@@ -36,15 +36,28 @@ class PreprocessCard(Card):
     (None: no crop). ``squash``: both sides become ``resize`` pixels, without keeping the aspect ratio (some timm
     models). ``colour``: the space in which ``mean`` and ``std`` are: RGB in [0, 1], or another one of
     ``ssl_bench.data.colours``.
+
+    ``crop_first``: the other order, as TensorFlow's input pipelines have it. Of the image as it is, the central square of
+    ``crop / resize`` times the shorter side is cut out and resized to ``crop`` pixels. A side that is no whole number of
+    pixels is rounded: ``nearest``, a half to the even neighbour (SimCLR: ``rint`` in ``data_util.py``), or ``down``
+    (BYOL: a cast in ``utils/dataset.py``). Both begin at (side - square + 1) // 2, that is half a pixel further right and
+    down where the middle is between two pixels.
     """
 
     resize: int | None = Field(256, ge=1)
     crop: int | None = Field(224, ge=1)
     interpolation: Interpolation = "bicubic"
     squash: bool = False
+    crop_first: Literal["nearest", "down"] | None = None
     colour: Colour = "rgb"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @model_validator(mode="after")
+    def _crop_first_has_both_sizes(self) -> Self:
+        if self.crop_first and (self.squash or not self.resize or not self.crop or self.crop > self.resize):
+            raise ValueError("crop_first needs resize and crop, crop at most resize, and no squash")
+        return self
 
 
 class Weights(Card):

@@ -47,10 +47,16 @@ class FastPreprocess(Preprocess):
 
     def _axes(self, width: int, height: int) -> tuple[Axis, Axis] | None:
         """torchvision's sizes: the shorter side becomes ``resize``, the longer int(resize * longer / shorter); the crop
-        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, other kernels, squashing, and
-        tall images, which Pillow 13 resizes along the height first)."""
+        begins at round((side - crop) / 2). None: the exact pipeline must do it (padding, other kernels, squashing,
+        ``crop_first``, and tall images, which Pillow 13 resizes along the height first)."""
         card = self.card
-        if card.resize is None or card.interpolation not in KERNELS or card.squash or height > TALL * width:
+        if (
+            card.resize is None
+            or card.interpolation not in KERNELS
+            or card.squash
+            or card.crop_first
+            or height > TALL * width
+        ):
             return None
         longer = int(card.resize * max(width, height) / min(width, height))
         resized = (card.resize, longer) if width <= height else (longer, card.resize)

@@ -35,6 +35,8 @@ class Preprocess:
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """Any image -> (3, H, W) uint8, resized and cropped; not contiguous."""
         image = image.convert("RGB") if image.mode != "RGB" else image
+        if box := self._square(*image.size):
+            return as_tensor(F.resize(image.crop(box), [self.card.crop] * 2, self.interpolation))
         if self.card.resize is not None:
             # torchvision: the longer side becomes int(resize * longer / shorter)
             size = [self.card.resize] * 2 if self.card.squash else [self.card.resize]
@@ -56,10 +58,21 @@ class Preprocess:
         card = self.card
         sides = {height, width} if card.squash else {min(height, width)}
         return (
-            (card.resize is None or sides == {card.resize})
+            not self._square(width, height)
+            and (card.resize is None or sides == {card.resize})
             and card.crop in (None, height)
             and card.crop in (None, width)
         )
+
+    def _square(self, width: int, height: int) -> tuple[int, int, int, int] | None:
+        """Left, top, right, bottom of what the card's ``crop_first`` keeps; None: resizing comes first, or no size is given."""
+        card = self.card
+        if not (card.crop_first and card.resize and card.crop):
+            return None
+        exact = card.crop * min(width, height) / card.resize  # one division of whole numbers: a half is exactly a half
+        side = max(1, round(exact) if card.crop_first == "nearest" else int(exact))
+        left, top = (width - side + 1) // 2, (height - side + 1) // 2
+        return left, top, left + side, top + side
 
 
 def as_tensor(image: Image.Image) -> torch.Tensor:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from data_common import sample_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 from sklearn.datasets import load_sample_images
 from torchvision import transforms as T
 
@@ -28,6 +30,8 @@ CARDS = {
     "squash": PreprocessCard(resize=224, crop=224, squash=True),
     "larger": PreprocessCard(resize=518, crop=448),
     "no crop": PreprocessCard(resize=96, crop=None),
+    "simclr": PreprocessCard(crop_first="nearest", mean=(0, 0, 0), std=(1, 1, 1)),
+    "byol": PreprocessCard(crop_first="down"),
 }
 FILTERS = {"bilinear": 2, "bicubic": 3, "lanczos": 1, "box": 4, "nearest": 0}
 
@@ -35,7 +39,9 @@ FILTERS = {"bilinear": 2, "bicubic": 3, "lanczos": 1, "box": 4, "nearest": 0}
 def restated(image: Image.Image, card: PreprocessCard) -> np.ndarray:
     """The authors' transform in words of Pillow and NumPy: resize, crop from the rounded middle, (x / 255 - mean) / std."""
     width, height = image.size
-    if card.resize is not None:
+    if card.crop_first:
+        image = tf_center_crop(image, card.crop_first == "nearest").resize((224, 224), FILTERS[card.interpolation])
+    elif card.resize is not None:
         short = card.resize
         if card.squash:
             width, height = short, short
@@ -44,11 +50,21 @@ def restated(image: Image.Image, card: PreprocessCard) -> np.ndarray:
         else:
             width, height = int(short * width / height), short
         image = image.resize((width, height), FILTERS[card.interpolation])
-    if card.crop is not None:
+    if card.crop is not None and not card.crop_first:
         left, top = round((width - card.crop) / 2.0), round((height - card.crop) / 2.0)
         image = image.crop((left, top, left + card.crop, top + card.crop))
     x = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
     return (x - np.float32(card.mean)[:, None, None]) / np.float32(card.std)[:, None, None]
+
+
+def tf_center_crop(image: Image.Image, rint: bool) -> Image.Image:
+    """center_crop of SimCLR's data_util.py (``rint``), _decode_and_center_crop of BYOL's dataset.py (a cast to int32): their
+    arithmetic in float32, the proportion .875 and 224 / (224 + 32)."""
+    pixels = np.asarray(image)
+    proportion = np.float32(0.875) * np.float32(min(pixels.shape[:2]))
+    side = int(np.rint(proportion) if rint else proportion.astype(np.int32))
+    top, left = ((length - side + 1) // 2 for length in pixels.shape[:2])
+    return Image.fromarray(pixels[top : top + side, left : left + side])
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
@@ -76,6 +92,54 @@ def test_an_image_smaller_than_the_crop_is_padded_as_torchvision_does() -> None:
     expected = T.Compose([T.CenterCrop(32), T.ToTensor(), T.Normalize(card.mean, card.std)])(image)
     for kind in (Preprocess, FastPreprocess):
         assert torch.equal(kind(card)(image), expected)
+
+
+@pytest.mark.parametrize("kind", [Preprocess, FastPreprocess])
+@pytest.mark.parametrize(
+    ("size", "rounding", "square"),
+    [
+        ((500, 376), "nearest", 329),  # 329 exactly
+        ((300, 500), "nearest", 262),  # 262.5: a half to the even neighbour
+        ((300, 500), "down", 262),
+        ((500, 333), "nearest", 291),  # 291.375
+        ((500, 335), "nearest", 293),  # 293.125
+        ((303, 400), "nearest", 265),  # 265.125
+        ((500, 300), "nearest", 262),
+        ((500, 375), "nearest", 328),  # 328.125
+        ((500, 373), "nearest", 326),  # 326.375
+        ((500, 371), "nearest", 325),  # 324.625
+        ((500, 371), "down", 324),
+        ((500, 308), "nearest", 270),  # 269.5: a half to the even neighbour, which is above
+        ((500, 308), "down", 269),
+    ],
+)
+def test_crop_first_cuts_the_square_before_it_resizes(
+    kind: type[Preprocess], size: tuple[int, int], rounding: Literal["nearest", "down"], square: int
+) -> None:
+    image = noise(*size)
+    left, top = ((length - square + 1) // 2 for length in size)
+    expected = image.crop((left, top, left + square, top + square)).resize((224, 224), FILTERS["bicubic"])
+    found = kind(PreprocessCard(crop_first=rounding)).pixels(image)
+    np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), np.asarray(expected))
+
+
+def test_crop_first_is_not_the_usual_order() -> None:
+    photograph = Image.fromarray(load_sample_images().images[0])
+    usual, first = Preprocess(PreprocessCard()), Preprocess(PreprocessCard(crop_first="nearest"))
+    assert (usual.pixels(photograph).int() - first.pixels(photograph).int()).abs().max() > 50
+
+
+def test_crop_first_changes_images_of_the_cards_size_too() -> None:
+    card = PreprocessCard(resize=32, crop=28, crop_first="down")
+    assert not Preprocess(card).keeps(32, 32)
+    assert not Preprocess(card).keeps(28, 28)
+    assert Preprocess(card.model_copy(update={"resize": None, "crop": None})).keeps(32, 32)
+
+
+@pytest.mark.parametrize("wrong", [{"resize": None}, {"crop": None}, {"squash": True}, {"resize": 200}])
+def test_crop_first_needs_both_sizes(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="crop_first needs"):
+        PreprocessCard(crop_first="down", **wrong)
 
 
 def noise(width: int, height: int) -> Image.Image:
