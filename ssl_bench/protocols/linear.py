@@ -27,9 +27,9 @@ from ssl_bench.protocols.linear_choice import embedding_for, recipe_for
 from ssl_bench.protocols.linear_head import HeadTraining, logits_of, make_head
 from ssl_bench.protocols.linear_images import FeatureBatches
 from ssl_bench.protocols.linear_recipes import Name, Recipe
-from ssl_bench.protocols.linear_state import Saved
 from ssl_bench.protocols.protocol import Outcome, Predictions, Protocol, Selection, headline
 from ssl_bench.settings import Settings
+from ssl_bench.training.saved import Saved
 
 HEAD = 2
 
@@ -135,11 +135,12 @@ class _Probe:
         batches = FeatureBatches(self.backbone, split, self.recipe, self.embedding, compute)
         heads = [make_head(self.dim, self.classes, self.recipe, compute.generator(HEAD)).to(device) for _ in lrs]
         training = HeadTraining(heads, self.recipe, [self.peak(lr, len(split)) for lr in lrs])
-        fit, saved = Fit(heads), Saved(compute, self._key(split, lrs))
+        fit, saved = Fit(heads), Saved(compute, "linear", self._key(split, lrs))
         self.saved.append(saved)
         if state := saved.load():
             training.load_state_dict(state["training"])
             fit.top1, fit.best = state["top1"], state["best"]
+            compute.progress.note(f"Going on after epoch {training.epoch}.")
         x = torch.from_numpy(np.array(test.x)).to(device) if test is not None else None
         total, name = self.recipe.epochs * len(batches), f"linear heads on {self.backbone.name}"
         with (

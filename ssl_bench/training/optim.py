@@ -24,9 +24,15 @@ def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(module: nn.Module, card: OptimizerCard) -> torch.optim.Optimizer:
-    """The card's optimiser over the trained parameters of ``module``; :func:`set_schedule` sets its rates each step."""
-    groups = parameter_groups(module)
+def build_optimizer(
+    module: nn.Module, card: OptimizerCard, groups: list[dict[str, Any]] | None = None
+) -> torch.optim.Optimizer:
+    """The card's optimiser over the trained parameters of ``module``; :func:`set_schedule` sets its rates each step.
+
+    ``groups`` in place of :func:`parameter_groups`: each with ``params``, ``decay`` (whether they decay) and perhaps
+    ``lr_scale`` (factor on the learning rate: layer-wise decay, a head with a rate of its own).
+    """
+    groups = parameter_groups(module) if groups is None else groups
     common: dict[str, Any] = {"lr": card.lr, "weight_decay": card.weight_decay}
     if card.name == "sgd":
         return torch.optim.SGD(groups, momentum=card.momentum, nesterov=card.nesterov, **common)
@@ -42,9 +48,9 @@ def build_optimizer(module: nn.Module, card: OptimizerCard) -> torch.optim.Optim
 
 
 def set_schedule(optimizer: torch.optim.Optimizer, lr: float, weight_decay: float) -> None:
-    """Learning rate for all groups, weight decay for those that decay."""
+    """Learning rate for all groups, times their ``lr_scale``; weight decay for those that decay."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_scale", 1.0)
         group["weight_decay"] = weight_decay if group["decay"] else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What a linear evaluation on images keeps on the disk while it runs, so that the same command goes on after a stop."""
+"""What a protocol that trains keeps on the disk while it runs, so that the same command goes on after a stop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ssl_bench.results.atomic import explained, write_file
 
 
 class Saved:
-    """``<cache>/linear/<key>.pt``; ``parts``: all that determines the training, JSON-serialisable."""
+    """``<cache>/<folder>/<key>.pt``; ``parts``: all that determines the training, JSON-serialisable."""
 
-    def __init__(self, compute: Compute, parts: dict[str, Any]) -> None:
-        self.path = compute.cache / "linear" / f"{key_of(parts)}.pt"
+    def __init__(self, compute: Compute, folder: str, parts: dict[str, Any]) -> None:
+        self.path = compute.cache / folder / f"{key_of(parts)}.pt"
         self.progress = compute.progress
         self.device = compute.device
 
@@ -29,7 +29,6 @@ class Saved:
         except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
             self.progress.note(f"{self.path} is damaged ({type(error).__name__}); the training starts again.")
             return None
-        self.progress.note(f"Going on after epoch {state['training']['epoch']}.")
         return state
 
     def save(self, state: dict[str, Any]) -> None:
