@@ -21,6 +21,7 @@ Builder = Callable[[Path, DatasetCard], Dataset]
 BUILDERS = {
     "digits": "ssl_bench.data.digits:digits",
     "placed_digits": "ssl_bench.data.digits:placed_digits",
+    "shapes": "ssl_bench.data.shapes:shapes",
     "imagefolder": "ssl_bench.data.imagefolder:imagefolder",
     "imagenet": "ssl_bench.data.imagenet:imagenet",
     "cifar": "ssl_bench.data.cifar:cifar",
