@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ssl_bench._version import __version__
 from ssl_bench.backbones.pins import Pins
-from ssl_bench.backbones.readers import sha256_of_file
 from ssl_bench.errors import CheckpointError, StoreError
+from ssl_bench.hashing import sha256_of_file
 from ssl_bench.progress import Progress, Silent
 
 ATTEMPTS = 5

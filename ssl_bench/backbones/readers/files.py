@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ssl_bench.errors import CheckpointError
-from ssl_bench.progress import Progress, Silent
+from ssl_bench.hashing import sha256_of_file
+from ssl_bench.progress import Progress
 
 
 def checkpoint_files(path: Path) -> list[Path]:
@@ -38,16 +39,6 @@ def sha256_of_checkpoint(path: Path, progress: Progress | None = None) -> str:
     base = path if path.is_dir() else path.parent
     lines = [f"{sha256_of_file(file, progress)}  {file.relative_to(base).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
-    """sha256 of the file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file, (progress or Silent()).bar(f"check {path.name}", path.stat().st_size) as advance:
-        while block := file.read(1 << 22):
-            digest.update(block)
-            advance(len(block))
-    return digest.hexdigest()
 
 
 def sha256_of_tensors(module: nn.Module, label: str) -> str:
