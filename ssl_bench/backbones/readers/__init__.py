@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
-from ssl_bench.backbones.readers import arrays, torch_file
-from ssl_bench.backbones.readers.files import checkpoint_files, sha256_of_checkpoint, sha256_of_file, sha256_of_tensors
-from ssl_bench.backbones.readers.problems import AGAIN, damaged
+from ssl_bench.backbones.readers import archive, arrays, tensorflow, torch_file
+from ssl_bench.backbones.readers.files import checkpoint_files, sha256_of_checkpoint, sha256_of_tensors
+from ssl_bench.backbones.readers.folder import checkpoint_in
+from ssl_bench.backbones.readers.problems import AGAIN
 from ssl_bench.errors import CheckpointError
 
 
 def open_checkpoint(path: Path) -> Any:
     """The content of a checkpoint, on the CPU: mappings, lists, plain values and tensors.
 
-    A file of torch (any age), safetensors or ``.npz``, told apart by its first bytes. Raises :class:`CheckpointError`
-    with one message for a file that is missing, damaged, cut off, of another kind, or that asks for code to be run.
+    A file of torch (any age), safetensors or ``.npz``, told apart by its first bytes; a TensorFlow checkpoint, by its
+    prefix or its ``.index``; a ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
+    :class:`CheckpointError` with one message for what is missing, damaged, cut off, of another kind, or asks for code to
+    be run.
     """
+    return _open(path, mmap=True)
+
+
+def _open(path: Path, mmap: bool) -> Any:
+    """``mmap``: the tensors may stay in the file until they are used."""
+    if path.is_dir():
+        return _open(checkpoint_in(path), mmap)
+    if tensorflow.names_one(path):
+        return tensorflow.read(path)
     head = _head(path)
     if not head:
         raise CheckpointError(f"{path} is empty.", AGAIN)
@@ -28,28 +39,33 @@ def open_checkpoint(path: Path) -> Any:
     if head[8:9] == b"{":
         return arrays.read_safetensors(path)
     if head[:2] == b"PK":
-        names = zip_names(path)
-        return arrays.read_npz(path) if names[0].endswith(".npy") else torch_file.read(path, mmap=True)
+        return _open_zip(path, mmap)
+    if head[:2] == b"\x1f\x8b":
+        return _open_archive(path)
     if head[:1] == b"\x80":
         return torch_file.read(path, mmap=False)
     raise CheckpointError(
-        f"{path} is no checkpoint of torch, safetensors or numpy (it begins with {head[:8]!r}).", AGAIN
+        f"{path} is no checkpoint of torch, TensorFlow, safetensors or numpy (it begins with {head[:8]!r}).", AGAIN
     )
 
 
-def zip_names(path: Path) -> list[str]:
-    """Names in a zip archive whose table of contents and checksums are whole; every modern torch file is one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > 100 * path.stat().st_size + (1 << 20):
-                raise CheckpointError(f"{path} unpacks to over 100 times its size: it is not opened.", AGAIN)
-            wrong = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise damaged(path, error) from None
-    if wrong or not entries:
-        raise damaged(path, f"wrong checksum of {wrong}" if wrong else "empty archive")
-    return [entry.filename for entry in entries]
+def _open_zip(path: Path, mmap: bool) -> Any:
+    """Modern torch files and ``.npz`` are zip files themselves."""
+    names = archive.zip_names(path, check=False)
+    is_torch = any(name.split("/")[-1] == "data.pkl" and name.count("/") < 2 for name in names)
+    if not is_torch and not names[0].endswith(".npy"):
+        return _open_archive(path)
+    archive.zip_names(path)
+    return torch_file.read(path, mmap) if is_torch else arrays.read_npz(path)
+
+
+def _open_archive(path: Path) -> Any:
+    """The checkpoint inside, all of it in memory before the files go."""
+    with archive.unpacked(path) as folder:
+        try:
+            return _open(folder, mmap=False)
+        except CheckpointError as error:
+            raise CheckpointError(error.message.replace(str(folder), str(path)), error.hint) from None
 
 
 def _head(path: Path) -> bytes:
@@ -62,4 +78,4 @@ def _head(path: Path) -> bytes:
         ) from None
 
 
-__all__ = ["checkpoint_files", "open_checkpoint", "sha256_of_checkpoint", "sha256_of_file", "sha256_of_tensors"]
+__all__ = ["checkpoint_files", "open_checkpoint", "sha256_of_checkpoint", "sha256_of_tensors"]
