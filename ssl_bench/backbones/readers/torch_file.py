@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssl_bench.backbones.readers import inert, old_torch
 from ssl_bench.backbones.readers.problems import damaged, forbidden
 
 _MULTIARRAY = "numpy.{}.multiarray.{}"
@@ -26,7 +27,13 @@ def read(path: Path, mmap: bool) -> Any:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(
             r"([\w]+(?:\.[\w]+)+) was not an allowed", str(error)
         )
+        if not mmap and not asked:
+            return old_torch.read(path)
         raise (forbidden(path, asked[1]) if asked else damaged(path, error)) from None
+    except UnicodeDecodeError as error:  # texts of Python 2
+        if not mmap:
+            return old_torch.read(path)
+        raise damaged(path, error) from None
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
         raise damaged(path, error) from None
 
@@ -34,12 +41,20 @@ def read(path: Path, mmap: bool) -> Any:
 def allowed_globals() -> list[Any]:
     """What old checkpoints carry beside tensors: the run's arguments, and numpy scalars and arrays.
 
-    All are plain data. numpy's functions are listed under the module names of numpy 1 and 2, since a file names the
-    one that wrote it.
+    All are plain data, or stand-ins that hold none. numpy's functions are listed under the module names of numpy 1 and
+    2, since a file names the one that wrote it.
     """
     from numpy._core import multiarray
 
     functions = [multiarray.scalar, multiarray._reconstruct]
     both = [(f, _MULTIARRAY.format(core, f.__name__)) for f in functions for core in ("core", "_core")]
     dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdgFDSU"}
-    return [argparse.Namespace, np.dtype, np.ndarray, codecs.encode, *both, *sorted(dtypes, key=str)]
+    return [
+        argparse.Namespace,
+        np.dtype,
+        np.ndarray,
+        codecs.encode,
+        *both,
+        *sorted(dtypes, key=str),
+        *inert.stand_ins(),
+    ]
