@@ -10,7 +10,7 @@ import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from ssl_bench.backbones import convnet, hierarchical, vit
+from ssl_bench.backbones import beit, convnet, hierarchical, vit
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.nets.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.backbones.nets.swin import swin_tiny_ibot
@@ -84,6 +84,8 @@ def wrap(
     backbone: Backbone
     if vit.fits(module):
         backbone = vit.ViTBackbone(module, embedding, preprocess, name, positions)
+    elif beit.fits(module):
+        backbone = beit.BeitBackbone(module, embedding, preprocess, name, positions)
     elif convnet.fits(module):
         backbone = convnet.ConvNetBackbone(module, embedding, preprocess, name)
     elif hierarchical.fits(module):

@@ -10,10 +10,14 @@ from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.convnet import ConvNetBackbone
 from ssl_bench.backbones.hierarchical import HierarchicalBackbone
 from ssl_bench.backbones.plain import PlainBackbone
+from ssl_bench.backbones.vit import ViTBackbone, block_of
 from ssl_bench.errors import SettingsError
 
 _LAST = re.compile(r"last([1-9]\d*)_cls(_mean)?")
-_ALLOWED = "Use default, cls, mean_patch, cls_mean, last<n>_cls, last<n>_cls_mean (ViTs), or default, pool (ConvNets)."
+_ALLOWED = (
+    "Use default, cls, mean_patch, cls_mean, last<n>_cls, last<n>_cls_mean, block<k>_cls_mean (ViTs), or default, pool "
+    "(ConvNets)."
+)
 
 
 def embed(backbone: Backbone, images: torch.Tensor, name: str = "default") -> torch.Tensor:
@@ -22,11 +26,14 @@ def embed(backbone: Backbone, images: torch.Tensor, name: str = "default") -> to
     ``default``: the backbone's own vector. For ViTs, all tokens after the final norm (source: DINO, eval_linear.py):
     ``last<n>_cls``: the class tokens of the last n blocks, concatenated in network order (DINO ViT-S: ``last4_cls``);
     ``last<n>_cls_mean``: these, then the mean patch token of the last block (DINO ViT-B: ``last1_cls_mean``);
-    ``cls``, ``mean_patch``, ``cls_mean`` of the last block. For convolutional networks ``pool``, their default.
+    ``cls``, ``mean_patch``, ``cls_mean`` of the last block. Before any norm: ``block<k>_cls_mean``, the class token and the
+    mean patch token of block k, counted from 1 (BEiT). For convolutional networks ``pool``, their default.
     """
     if _is_default(backbone, name):
         vectors: torch.Tensor = backbone(images)
         return vectors
+    if (block := block_of(name)) and isinstance(backbone, ViTBackbone):
+        return backbone.cls_mean_of_block(images, block)
     blocks, cls, mean = _parts(backbone, name)
     layers = backbone.layers(images, blocks)
     tokens = [layer.cls for layer in layers if layer.cls is not None] if cls else []
@@ -40,6 +47,8 @@ def embedding_dim(backbone: Backbone, name: str = "default") -> int:
     """Length of the vector that :func:`embed` gives."""
     if _is_default(backbone, name):
         return backbone.embed_dim
+    if block_of(name) and isinstance(backbone, ViTBackbone):
+        return 2 * backbone.token_dim
     blocks, cls, mean = _parts(backbone, name)
     width: int = getattr(backbone, "token_dim", backbone.embed_dim)
     return width * (blocks * cls + mean)

@@ -26,7 +26,7 @@ def embedding_for(backbone: Backbone, recipe: Recipe, blocks: int | None, mean: 
     What the model's card says of ``linear`` goes before it; ``blocks`` and ``mean`` replace both."""
     if blocks is None and mean is None and "linear" in backbone.embeddings:
         return backbone.embeddings["linear"]
-    dino = recipe.feature == "dino" and isinstance(backbone, ViTBackbone) and backbone.module.has_class_token
+    dino = recipe.feature == "dino" and isinstance(backbone, ViTBackbone) and backbone.has_class_token
     if not dino and blocks is None and mean is None:
         return "default"
     usual_blocks, usual_mean = 1, False
