@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from ssl_bench.backbones.layouts import contrastive, ibot, masked, negative_free, standard, swin, vissl, xcit
+from ssl_bench.backbones.layouts import (
+    beit,
+    clip,
+    contrastive,
+    ibot,
+    masked,
+    multimae,
+    negative_free,
+    standard,
+    swin,
+    vissl,
+    xcit,
+)
 from ssl_bench.backbones.layouts.layout import Layout, Tensors, convert
 from ssl_bench.backbones.layouts.match import match
 from ssl_bench.errors import UnknownNameError
 
-_FAMILIES = (standard, contrastive, negative_free, masked, swin, vissl, ibot, xcit)
+_FAMILIES = (standard, clip, contrastive, negative_free, masked, swin, vissl, ibot, xcit, beit, multimae)
 
 LAYOUTS: dict[str, Layout] = {name: layout for family in _FAMILIES for name, layout in family.LAYOUTS.items()}
 
