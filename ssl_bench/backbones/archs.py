@@ -10,7 +10,7 @@ import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from ssl_bench.backbones import beit, convnet, hierarchical, vit
+from ssl_bench.backbones import beit, clip, convnet, hierarchical, vit
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.nets.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.backbones.nets.swin import swin_tiny_ibot
@@ -41,11 +41,13 @@ OWN: dict[str, Callable[..., nn.Module]] = {
 def build(arch: str, arch_args: dict[str, Any] | None = None) -> nn.Module:
     """The network, with random weights: (B, 3, H, W) -> (B, D), with its D in ``num_features`` or ``embed_dim``.
 
-    Own architectures first (``OWN``, and ``resnet<depth>w<multiplier>``), then timm's (``timm:`` before the name is
-    optional) without classifier.
+    ``open_clip:<name>`` (a CLIP with both towers); own architectures (``OWN``, and ``resnet<depth>w<multiplier>``); then
+    timm's (``timm:`` before the name is optional) without classifier.
     """
     name, given = arch.removeprefix("timm:"), dict(arch_args or {})
     try:
+        if arch.startswith(clip.PREFIX):
+            return clip.build(arch, given)
         if name in OWN:
             return OWN[name](**given)
         if (wide := _WIDE.fullmatch(name)) and int(wide[1]) in BLOCKS and int(wide[2]) >= 1:
@@ -86,6 +88,8 @@ def wrap(
         backbone = vit.ViTBackbone(module, embedding, preprocess, name, positions)
     elif beit.fits(module):
         backbone = beit.BeitBackbone(module, embedding, preprocess, name, positions)
+    elif clip.fits(module):
+        backbone = clip.wrap(module, embedding, preprocess, name)
     elif convnet.fits(module):
         backbone = convnet.ConvNetBackbone(module, embedding, preprocess, name)
     elif hierarchical.fits(module):

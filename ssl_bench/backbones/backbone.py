@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ssl_bench.cards import Modality
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 
@@ -39,7 +40,7 @@ class WeightsReport:
 
 
 class Backbone(nn.Module, ABC):
-    """A frozen image encoder.
+    """A frozen encoder of images (or of clips or spectrograms: ``modality``).
 
     ``embed_dim``: D, the length of the vector that the method's authors evaluate. ``preprocess``: the authors'
     evaluation transform; it comes from the card, never from the task.
@@ -50,6 +51,10 @@ class Backbone(nn.Module, ABC):
     embedding: str = "default"
     embeddings: Mapping[str, str] = MappingProxyType({})
     """Protocol -> embedding, where the authors evaluate another vector there; from the card."""
+    own_embeddings: Mapping[str, int] = MappingProxyType({})
+    """Name -> length of vectors that only this kind of network has (CLIP: before and after its projection)."""
+    modality: Modality = "image"
+    """What it takes; from the card. Tasks on images are not for the others."""
     definition: str = ""
     """What else determines the vectors beside the weights' file and the preprocessing: architecture, its arguments,
     layout, embedding. Part of the key of stored features (a full DINO file holds student and teacher)."""
@@ -59,6 +64,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised images -> (B, D): the vector that the method's authors evaluate."""
+
+    def own_embedding(self, images: torch.Tensor, name: str) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, ``own_embeddings[name]``)."""
+        raise SettingsError(f"Model {self.name} has no embedding {name!r}.")
 
     def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
         """Outputs of the last ``last`` blocks in network order, each after the final norm where there is one

@@ -27,11 +27,14 @@ def embed(backbone: Backbone, images: torch.Tensor, name: str = "default") -> to
     ``last<n>_cls``: the class tokens of the last n blocks, concatenated in network order (DINO ViT-S: ``last4_cls``);
     ``last<n>_cls_mean``: these, then the mean patch token of the last block (DINO ViT-B: ``last1_cls_mean``);
     ``cls``, ``mean_patch``, ``cls_mean`` of the last block. Before any norm: ``block<k>_cls_mean``, the class token and the
-    mean patch token of block k, counted from 1 (BEiT). For convolutional networks ``pool``, their default.
+    mean patch token of block k, counted from 1 (BEiT). For convolutional networks ``pool``, their default. Some
+    networks have vectors of their own (``Backbone.own_embeddings``: CLIP's ``projected`` and ``pre_projection``).
     """
     if _is_default(backbone, name):
         vectors: torch.Tensor = backbone(images)
         return vectors
+    if name in backbone.own_embeddings:
+        return backbone.own_embedding(images, name)
     if (block := block_of(name)) and isinstance(backbone, ViTBackbone):
         return backbone.cls_mean_of_block(images, block)
     blocks, cls, mean = _parts(backbone, name)
@@ -47,6 +50,8 @@ def embedding_dim(backbone: Backbone, name: str = "default") -> int:
     """Length of the vector that :func:`embed` gives."""
     if _is_default(backbone, name):
         return backbone.embed_dim
+    if name in backbone.own_embeddings:
+        return backbone.own_embeddings[name]
     if block_of(name) and isinstance(backbone, ViTBackbone):
         return 2 * backbone.token_dim
     blocks, cls, mean = _parts(backbone, name)

@@ -114,6 +114,7 @@ def _wrap(card: ModelCard, module: nn.Module, report: WeightsReport, layout: Lay
     preprocess = _preprocess(card, module)
     backbone = archs.wrap(module, card.embedding, preprocess, card.name, positions=layout.positions)
     backbone.weights, backbone.definition, backbone.embeddings = report, _definition(card), card.embeddings
+    backbone.modality = card.modality
     return backbone
 
 

@@ -31,7 +31,8 @@ class Layout:
     order. ``hook``: a function of tensors and network for what cannot be said this way (transposed kernels, fused
     queries). ``positions``: how this code base resamples a ViT's position embedding for images of another size.
     ``heads``: width of a ViT -> number of heads of the authors' network; shapes do not tell, so a network with another
-    number is refused. Widths that are not listed are not checked.
+    number is refused. Widths that are not listed are not checked. ``text_heads``: the same for the text tower, where
+    there is one.
     """
 
     unwrap: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Layout:
     hook: Hook | None = None
     positions: Positions = "plain"
     heads: Mapping[int, int] = field(default_factory=dict)
+    text_heads: Mapping[int, int] = field(default_factory=dict)
 
 
 def convert(content: Any, layout: Layout, module: nn.Module) -> Tensors:

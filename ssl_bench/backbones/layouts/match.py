@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from ssl_bench.backbones.clip import fits as fits_clip
 from ssl_bench.backbones.layouts.layout import Layout, Tensors
 from ssl_bench.errors import CheckpointError
 
@@ -38,16 +40,34 @@ def problems_of(tensors: Tensors, module: nn.Module) -> tuple[list[str], int]:
 
 def check_heads(module: nn.Module, layout: Layout, network: str) -> None:
     """Refuse a ViT whose number of heads is not the authors': the same shapes, other features, and no other sign."""
+    for tower, width, found in _towers(module):
+        wanted = (layout.text_heads if tower == "text_cfg" else layout.heads).get(width, found)
+        if found != wanted:
+            setting = {
+                "": f"num_heads: {wanted}",
+                "vision_cfg": f"vision_cfg: {{head_width: {width // wanted}}}",
+                "text_cfg": f"text_cfg: {{heads: {wanted}}}",
+            }[tower]
+            raise CheckpointError(
+                f"{network} has {found} heads, the authors' network of width {width} has {wanted}: the file would load "
+                "without a word and give wrong features.",
+                f"Write arch_args: {{{setting}}} in the card.",
+            )
+
+
+def _towers(module: Any) -> Iterator[tuple[str, int, int]]:
+    """What has attention: its place in open_clip's configuration (else empty), its width and its number of heads."""
+    if fits_clip(module):
+        pool = getattr(module.visual, "attnpool", None)
+        image = pool or next(iter(module.visual.transformer.resblocks)).attn
+        yield "vision_cfg", pool.c_proj.in_features if pool else image.embed_dim, image.num_heads
+        text = next(iter(module.transformer.resblocks)).attn
+        yield "text_cfg", text.embed_dim, text.num_heads
+        return
     block = next(iter(getattr(module, "blocks", ())), None)
-    found = getattr(getattr(block, "attn", None), "num_heads", None)
-    width = getattr(module, "embed_dim", None)
-    wanted = layout.heads.get(width) if isinstance(width, int) else None
-    if None not in {found, wanted} and found != wanted:
-        raise CheckpointError(
-            f"{network} has {found} heads, the authors' network of width {width} has {wanted}: the file would load "
-            "without a word and give wrong features.",
-            f"Write arch_args: {{num_heads: {wanted}}} in the card.",
-        )
+    found, width = getattr(getattr(block, "attn", None), "num_heads", None), getattr(module, "embed_dim", None)
+    if isinstance(found, int) and isinstance(width, int):
+        yield "", width, found
 
 
 def _wanted(tensors: Tensors, module: nn.Module) -> tuple[Tensors, Tensors]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssl_bench.backbones.readers import archive, arrays, tensorflow, torch_file
+from ssl_bench.backbones.readers import archive, arrays, tensorflow, torch_file, torchscript
 from ssl_bench.backbones.readers.files import checkpoint_files, sha256_of_checkpoint, sha256_of_tensors
 from ssl_bench.backbones.readers.folder import checkpoint_in
 from ssl_bench.backbones.readers.problems import AGAIN
@@ -15,8 +15,8 @@ from ssl_bench.errors import CheckpointError
 def open_checkpoint(path: Path) -> Any:
     """The content of a checkpoint, on the CPU: mappings, lists, plain values and tensors.
 
-    A file of torch (any age), safetensors or ``.npz``, told apart by its first bytes; a TensorFlow checkpoint, by its
-    prefix or its ``.index``; a ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
+    A file of torch (any age; of TorchScript the tensors), safetensors or ``.npz``, told apart by its first bytes; a
+    TensorFlow checkpoint, by its prefix or its ``.index``; a ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
     :class:`CheckpointError` with one message for what is missing, damaged, cut off, of another kind, or asks for code to
     be run.
     """
@@ -56,6 +56,8 @@ def _open_zip(path: Path, mmap: bool) -> Any:
     if not is_torch and not names[0].endswith(".npy"):
         return _open_archive(path)
     archive.zip_names(path)
+    if torchscript.is_one(names):
+        return torchscript.read(path)
     return torch_file.read(path, mmap) if is_torch else arrays.read_npz(path)
 
 
