@@ -1,0 +1,1 @@
+"""Scores of predictions against targets, one kind a file: plain functions of arrays."""
