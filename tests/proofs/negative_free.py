@@ -10,7 +10,7 @@ from proofs.proof import Proof, Tensors, prefixed, under
 from proofs.resnets import resnet_forward, resnet_shapes, thin_shapes, wide_shapes
 
 
-def _full_dino(teacher_prefix: str) -> Any:
+def full_dino(teacher_prefix: str) -> Any:
     """What main_dino.py saves. Networks with BatchNorm are wrapped for distributed training in the teacher too."""
     outer = "module." if teacher_prefix.startswith("module.") else ""
     head = ("head.mlp.0.weight", "head.last_layer.weight_g", "head.last_layer.parametrizations.weight.original1")
@@ -38,7 +38,7 @@ def _dino_vits() -> list[Proof]:
         ("dino_vitb16", vits.B, 16),
         ("dino_vitb8", vits.B, 8),
     ):
-        for form, file in (("flat", dict), ("full", _full_dino("backbone."))):
+        for form, file in (("flat", dict), ("full", full_dino("backbone."))):
             proofs.append(
                 Proof(
                     model=model,
@@ -105,7 +105,7 @@ PROOFS = [
     *_dino_vits(),
     resnet("dino_resnet50", dict, "flat"),
     resnet("dino_resnet50", lambda t: prefixed("module.", t), "wrapped"),
-    resnet("dino_resnet50", _full_dino("module.backbone."), "full"),
+    resnet("dino_resnet50", full_dino("module.backbone."), "full"),
     resnet("simsiam_resnet50", _simsiam),
     resnet("barlowtwins_resnet50", dict, "flat"),
     resnet("barlowtwins_resnet50", _with_projector, "full"),

@@ -59,7 +59,7 @@ class Proof:
         return torch.randn(2, *self.image, generator=torch.Generator().manual_seed(3))
 
 
-_POOL = torch.randn(1_100_003, generator=torch.Generator().manual_seed(0))
+_POOL = torch.randn(1_100_009, generator=torch.Generator().manual_seed(0))
 """A prime number of values: as many as 1024 x 1024, and the query, key and value of a ViT-L would be the same."""
 
 

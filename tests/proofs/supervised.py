@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proofs import vits
 from proofs.negative_free import resnet
-from proofs.proof import Proof, under
+from proofs.proof import Proof, Tensors, under
 
 
 def _deit(model: str, size: tuple[int, int]) -> Proof:
@@ -20,8 +20,14 @@ def _deit(model: str, size: tuple[int, int]) -> Proof:
     )
 
 
+def _with_classifier(t: Tensors) -> Tensors:
+    return {**t, **under("fc.", "weight", "bias")}
+
+
 PROOFS = [
+    _deit("supervised_vitti16", (192, 12)),
     _deit("supervised_vits16", vits.S),
     _deit("supervised_vitb16", vits.B),
-    resnet("supervised_resnet50", lambda t: {**t, **under("fc.", "weight", "bias")}),
+    resnet("supervised_resnet50", _with_classifier),
+    resnet("supervised_resnet50_v2", _with_classifier),
 ]
