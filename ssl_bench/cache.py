@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -12,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_bench.backbones.pins import Pins
 from ssl_bench.errors import SettingsError, UnknownNameError
+from ssl_bench.hashing import sha256_of_file
 from ssl_bench.paths import cache_root
+from ssl_bench.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,11 @@ class CacheEntry:
 def entries(root: Path | None = None) -> list[CacheEntry]:
     """Everything that is stored, by kind and name."""
     root = cache_root(root)
-    found = []
+    found, pinned = [], pinned_files(root)
     for path in sorted((root / "checkpoints").glob("*")):
-        if path.is_file() and path.name != "lock.json" and not path.name.endswith(".lock"):
+        if path.is_file() and not path.name.startswith("lock.json") and not path.name.endswith(_BESIDE):
             about = (
-                "unfinished download"
-                if path.suffix == ".part"
-                else "pinned"
-                if path.name in _pins(root)
-                else "not pinned"
+                "unfinished download" if path.suffix == ".part" else "pinned" if path.name in pinned else "not pinned"
             )
             found.append(CacheEntry("checkpoint", path.name, path, path.stat().st_size, about))
     for path in sorted((root / "features").glob("*")):
@@ -48,13 +46,18 @@ def entries(root: Path | None = None) -> list[CacheEntry]:
     return found
 
 
-def problem(entry: CacheEntry) -> str | None:
+_BESIDE = (".lock", ".version")
+"""What lies beside checkpoints and is none."""
+
+
+def problem(entry: CacheEntry, progress: Progress | None = None) -> str | None:
     """What is wrong with an entry, or None."""
     if entry.kind == "checkpoint":
-        pinned = _pins(entry.path.parent.parent).get(entry.name)
+        pinned = pinned_files(entry.path.parent.parent).get(entry.name)
         if pinned is None:
             return None
-        return None if sha256_of(entry.path) == pinned else f"sha256 differs from the pinned {pinned[:16]}..."
+        found = sha256_of_file(entry.path, progress)
+        return None if found == pinned else f"sha256 differs from the pinned {pinned[:16]}..."
     if not (entry.path / "meta.json").is_file():
         return "unfinished extraction (the same run goes on with it)"
     try:
@@ -86,19 +89,10 @@ def remove(names: Sequence[str], *, features: bool, checkpoints: bool, root: Pat
     return doomed
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pins(root: Path) -> dict[str, str]:
-    """File name -> pinned sha256."""
-    lock = root / "checkpoints" / "lock.json"
-    if not lock.is_file():
-        return {}
-    pins: dict[str, str] = json.loads(lock.read_text())
-    return pins
+def pinned_files(root: Path | None = None) -> dict[str, str]:
+    """File name -> the sha256 that ``lock.json`` pins."""
+    pins = Pins(cache_root(root) / "checkpoints").read()
+    return {pin["file"]: pin["sha256"] for pin in pins.values()}
 
 
 def _about_features(path: Path) -> str:

@@ -8,32 +8,9 @@ from typing import Any
 
 from ssl_bench.cards import DatasetCard
 from ssl_bench.errors import UnknownNameError
-from ssl_bench.registry import CodeModel, Registry, registry
+from ssl_bench.model_listing import Row, list_models, show_model
+from ssl_bench.registry import Registry, registry
 from ssl_bench.reporting.published import numbers
-
-Row = dict[str, Any]
-
-
-def list_models(method: str | None = None, arch: str | None = None) -> list[Row]:
-    """Models, optionally those whose method or architecture contains a text."""
-    known = registry()
-    rows = []
-    for name in known.models:
-        entry = known.models.get(name)
-        card = entry.card if isinstance(entry, CodeModel) else entry
-        if (method and method not in card.method) or (arch and arch not in f"{card.arch} {name}"):
-            continue
-        rows.append(
-            {
-                "model": name,
-                "method": card.method,
-                "arch": card.arch,
-                "epochs": card.epochs,
-                "pretrained on": card.pretrain.dataset,
-                "licence": card.licence,
-            }
-        )
-    return rows
 
 
 def list_tasks(protocol: str | None = None, dataset: str | None = None) -> list[Row]:
@@ -136,7 +113,7 @@ def show(kind: str, name: str) -> Row:
     """Everything about one entry, as nested plain data."""
     known = registry()
     shown: dict[str, Callable[[str], Row]] = {
-        "model": lambda name: _show_model(name, known),
+        "model": show_model,
         "task": lambda name: _show_task(name, known),
         "recipe": lambda name: known.recipes.get(name).model_dump(mode="json", exclude_none=True),
         "dataset": lambda name: _show_dataset(name, known),
@@ -148,23 +125,6 @@ def show(kind: str, name: str) -> Row:
     if kind not in shown:
         raise UnknownNameError("kind", kind, shown)
     return shown[kind](name)
-
-
-def _show_model(name: str, known: Registry) -> Row:
-    entry = known.model(name)
-    if isinstance(entry, CodeModel):
-        return {
-            **entry.card.model_dump(mode="json", exclude_none=True),
-            "code": f"{entry.build.__module__}.{entry.build.__name__}",
-        }
-    row = entry.model_dump(mode="json", exclude_none=True)
-    row["published"] = [
-        f"{number.source}: {number.column.protocol} {number.column.dataset} {number.metric} {number.value:g}"
-        + (" (doubtful)" if number.doubtful else "")
-        for number in numbers()
-        if number.model == name
-    ]
-    return row
 
 
 def _show_task(name: str, known: Registry) -> Row:

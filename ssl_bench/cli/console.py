@@ -56,7 +56,7 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str = "", as_json: bool = 
 
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for position, key in enumerate(rows[0] if rows else []):
-        table.add_column(key, overflow="fold", no_wrap=position == 0 and sys.stdout.isatty())
+        table.add_column(key, overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*[Text(_words(value)) for value in row.values()])
     console = Console() if sys.stdout.isatty() else Console(width=160)
