@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssl_bench.backbones.readers import archive, arrays, tensorflow, torch_file, torchscript
+from ssl_bench.backbones.readers import (
+    archive,
+    arrays,
+    old_torch,
+    plain_pickle,
+    t5x,
+    tensorflow,
+    torch_file,
+    torchscript,
+)
 from ssl_bench.backbones.readers.files import checkpoint_files, sha256_of_checkpoint, sha256_of_tensors
 from ssl_bench.backbones.readers.folder import checkpoint_in
 from ssl_bench.backbones.readers.problems import AGAIN
@@ -16,7 +25,8 @@ def open_checkpoint(path: Path) -> Any:
     """The content of a checkpoint, on the CPU: mappings, lists, plain values and tensors.
 
     A file of torch (any age; of TorchScript the tensors), safetensors or ``.npz``, told apart by its first bytes; a
-    TensorFlow checkpoint, by its prefix or its ``.index``; a ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
+    TensorFlow checkpoint, by its prefix or its ``.index``; a pickle of arrays (BYOL); the folder of a T5X checkpoint; a
+    ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
     :class:`CheckpointError` with one message for what is missing, damaged, cut off, of another kind, or asks for code to
     be run.
     """
@@ -26,9 +36,10 @@ def open_checkpoint(path: Path) -> Any:
 def _open(path: Path, mmap: bool) -> Any:
     """``mmap``: the tensors may stay in the file until they are used."""
     if path.is_dir():
-        return _open(checkpoint_in(path), mmap)
+        of_t5x = t5x.folder_in(path)
+        return t5x.read(of_t5x) if of_t5x else _open(checkpoint_in(path), mmap)
     if tensorflow.names_one(path):
-        return tensorflow.read(path)
+        return tensorflow.read(path, mmap)
     head = _head(path)
     if not head:
         raise CheckpointError(f"{path} is empty.", AGAIN)
@@ -43,7 +54,7 @@ def _open(path: Path, mmap: bool) -> Any:
     if head[:2] == b"\x1f\x8b":
         return _open_archive(path)
     if head[:1] == b"\x80":
-        return torch_file.read(path, mmap=False)
+        return torch_file.read(path, mmap=False) if old_torch.is_one(head) else plain_pickle.read(path)
     raise CheckpointError(
         f"{path} is no checkpoint of torch, TensorFlow, safetensors or numpy (it begins with {head[:8]!r}).", AGAIN
     )
