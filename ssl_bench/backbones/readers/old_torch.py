@@ -35,6 +35,11 @@ _DTYPES = {
 }
 
 
+def is_one(head: bytes) -> bool:
+    """Whether a pickle that begins with these bytes was written by torch: its first object is torch's magic number."""
+    return _MAGIC.to_bytes(10, "little") in head
+
+
 def read(path: Path) -> Any:
     """The content of the file: tensors, plain values, and nothing of any object but the arguments of the run.
 
