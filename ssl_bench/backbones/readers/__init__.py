@@ -39,7 +39,7 @@ def _open(path: Path, mmap: bool) -> Any:
         of_t5x = t5x.folder_in(path)
         return t5x.read(of_t5x) if of_t5x else _open(checkpoint_in(path), mmap)
     if tensorflow.names_one(path):
-        return tensorflow.read(path)
+        return tensorflow.read(path, mmap)
     head = _head(path)
     if not head:
         raise CheckpointError(f"{path} is empty.", AGAIN)
