@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 Labels = Literal["none", "labels", "text"]
 Modality = Literal["image", "video", "audio"]
-Colour = Literal["rgb"]
+Colour = Literal["rgb", "lab", "lab_opencv", "ycbcr", "ydbdr"]
 
 
 class Card(BaseModel):

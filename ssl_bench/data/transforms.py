@@ -11,6 +11,7 @@ from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
 
 from ssl_bench.cards import PreprocessCard
+from ssl_bench.data import colours
 from ssl_bench.data.dataset import Split
 
 
@@ -47,11 +48,15 @@ class Preprocess:
         return as_tensor(image)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(..., 3, H, W) uint8 -> the same in float32: (x / 255 - mean) / std, in this order of operations."""
-        x = pixels.to(torch.float32, memory_format=torch.contiguous_format)
-        # A tensor, not a number: CUDA multiplies by the reciprocal of a number, and the last bit would differ.
-        top = torch.full((), 255.0, device=x.device)
-        return x.div_(top).sub_(_channels(self.card.mean, x)).div_(_channels(self.card.std, x))
+        """(..., 3, H, W) uint8 -> the same in float32: (x / 255 - mean) / std, in this order of operations, where x / 255
+        stands for the card's other colour space if it has one."""
+        if self.card.colour == "rgb":
+            x = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+            # A tensor, not a number: CUDA multiplies by the reciprocal of a number, and the last bit would differ.
+            x.div_(torch.full((), 255.0, device=x.device))
+        else:
+            x = colours.convert(pixels, self.card.colour)
+        return x.sub_(_channels(self.card.mean, x)).div_(_channels(self.card.std, x))
 
     def keeps(self, height: int, width: int) -> bool:
         """Whether images of this size pass :meth:`pixels` unchanged."""
