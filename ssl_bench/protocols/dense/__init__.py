@@ -1,0 +1,1 @@
+"""Protocols whose targets have a place in the image: segmentation, depth, detection."""

@@ -1,0 +1,152 @@
+"""An image with its targets as torchvision's tensors, so that one transform moves both; and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import tv_tensors
+
+from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.compute import Compute
+from ssl_bench.data.scenes import IGNORE, SceneSplit
+from ssl_bench.data.transforms import as_tensor
+from ssl_bench.errors import DataError, SslBenchError
+
+Sample = dict[str, Any]
+"""``image``: tv_tensors.Image (3, H, W) uint8, and its targets."""
+Make = Callable[[SceneSplit, int], Sample]
+ORDER, AUGMENT = 31, 32
+
+
+class DepthMap(tv_tensors.Mask):  # type: ignore[misc]
+    """(H, W) float32 metres. Moves with the image as a mask does: to the nearest pixel, since a mean of near and far is
+    neither."""
+
+
+def label_map_sample(split: SceneSplit, index: int) -> Sample:
+    """``image`` and ``target``: Mask (H, W) int64."""
+    image, label_map = _image(split, index), split.label_map(index)
+    _same_size(split, index, image, label_map.shape)
+    highest = int(label_map[label_map != IGNORE].max(initial=0))
+    if highest >= len(split.classes):
+        raise DataError(
+            f"{split.identity(index)}: the label map has class {highest}, and {split.name} has {len(split.classes)}.",
+            "Label maps hold classes from 0, and 255 for pixels to ignore.",
+        )
+    return {"image": image, "target": tv_tensors.Mask(torch.from_numpy(label_map.astype(np.int64)))}
+
+
+def depth_sample(split: SceneSplit, index: int) -> Sample:
+    """``image`` and ``target``: DepthMap (H, W) float32."""
+    image, depth = _image(split, index), split.depth(index)
+    _same_size(split, index, image, depth.shape)
+    return {"image": image, "target": DepthMap(torch.from_numpy(depth.astype(np.float32)))}
+
+
+def _image(split: SceneSplit, index: int) -> tv_tensors.Image:
+    return tv_tensors.Image(as_tensor(split.image(index)).contiguous())
+
+
+def _same_size(split: SceneSplit, index: int, image: torch.Tensor, found: tuple[int, ...]) -> None:
+    if tuple(image.shape[1:]) != found:
+        raise DataError(
+            f"{split.identity(index)}: the image is {image.shape[2]} x {image.shape[1]} pixels, its target "
+            f"{' x '.join(map(str, found[::-1]))}.",
+            "Both must have the same size: prepare the data set again.",
+        )
+
+
+@dataclass(frozen=True)
+class SceneBatches:
+    """Training batches for :func:`ssl_bench.training.supervised.fit`. ``transform``: of a sample, drawn anew for every image
+    and epoch from (seed, epoch, image) alone. The last images of an epoch that do not fill a batch are left out. ``stack``:
+    images and targets have one size and become tensors; else lists (detection)."""
+
+    split: SceneSplit
+    make: Make
+    transform: Callable[[Sample], Sample]
+    batch_size: int
+    backbone: Backbone
+    compute: Compute
+    stack: bool = True
+
+    def __len__(self) -> int:
+        return len(self.split) // self.size
+
+    @property
+    def size(self) -> int:
+        return min(self.batch_size, len(self.split))
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
+        """(B, 3, H, W) normalised images and their targets, on the device; lists of them without ``stack``."""
+        order = torch.randperm(len(self.split), generator=self.compute.generator(ORDER, epoch)).numpy()
+        order = order[start * self.size : len(self) * self.size]
+        augment = partial(_augmented, self.transform, self.compute.seed, epoch)
+        device = self.compute.device
+        for items in loaded(self.split, self.make, order, self.size, self.compute, augment):
+            images = [self.backbone.preprocess.normalise(item["image"].to(device)) for item in items]
+            targets = [_moved(item["target"], device) for item in items]
+            yield (torch.stack(images), torch.stack(targets)) if self.stack else (images, targets)
+
+
+def loaded(
+    split: SceneSplit,
+    make: Make,
+    indices: np.ndarray,
+    batch_size: int,
+    compute: Compute,
+    transform: Callable[[int, Sample], Sample] | None = None,
+) -> Iterator[list[Sample]]:
+    """Samples in the order of ``indices``, ``batch_size`` at a time, by ``compute.workers`` processes. An error of the data
+    reaches the caller as it was raised."""
+    loader = DataLoader(
+        _Samples(split, make, indices, transform),
+        batch_size=batch_size,
+        num_workers=min(compute.workers, -(-len(indices) // batch_size)),
+        collate_fn=list,
+    )
+    for items in loader:
+        for item in items:
+            if isinstance(item, SslBenchError):
+                raise item
+        yield items
+
+
+class _Samples(TorchDataset[Any]):
+    """An error is an item, not an exception: DataLoader would wrap it and lose its message."""
+
+    def __init__(
+        self, split: SceneSplit, make: Make, indices: np.ndarray, transform: Callable[[int, Sample], Sample] | None
+    ) -> None:
+        self.split, self.make, self.indices, self.transform = split, make, indices, transform
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Sample | SslBenchError:
+        index = int(self.indices[position])
+        try:
+            sample = {**self.make(self.split, index), "index": index}
+        except SslBenchError as error:
+            return error
+        return self.transform(index, sample) if self.transform else sample
+
+
+def _augmented(transform: Callable[[Sample], Sample], seed: int, epoch: int, index: int, sample: Sample) -> Sample:
+    state = np.random.SeedSequence([seed, AUGMENT, epoch, index]).generate_state(1, np.uint64)[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(state) >> 1)
+        return transform(sample)
+
+
+def _moved(target: Any, device: torch.device) -> Any:
+    if isinstance(target, dict):
+        return {name: _moved(part, device) for name, part in target.items()}
+    return target.as_subclass(torch.Tensor).to(device) if isinstance(target, torch.Tensor) else target
