@@ -12,6 +12,13 @@ from ssl_bench.yaml_cards import read_card, validate
 PRESETS: dict[str, dict[str, Any]] = {
     "imagenet_bicubic": {"resize": 256, "crop": 224, "interpolation": "bicubic"},
     "imagenet_bilinear": {"resize": 256, "crop": 224, "interpolation": "bilinear"},
+    "clip": {
+        "resize": 224,
+        "crop": 224,
+        "interpolation": "bicubic",
+        "mean": [0.48145466, 0.4578275, 0.40821073],
+        "std": [0.26862954, 0.26130258, 0.27577711],
+    },
     "small32": {"resize": None, "crop": None, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
 }
 """What a card's ``preprocess`` may name instead of its fields."""
