@@ -19,7 +19,7 @@ from ssl_bench.backbones.pyramid import pyramid
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 
-EMBEDDINGS = ("default", "cls", "mean_patch", "cls_mean", "mean_token", "cls_before_norm")
+EMBEDDINGS = ("default", "cls", "mean_patch", "cls_mean", "mean_token", "cls_before_norm", "cls_mean_before_norm")
 
 _BLOCK = re.compile(r"block([1-9]\d*)_cls_mean")
 
@@ -32,8 +32,8 @@ def fits(module: nn.Module) -> bool:
 class ViTBackbone(Backbone):
     """``embedding``: of the last block after the final norm, ``cls``, ``mean_patch``, ``cls_mean`` (both, concatenated)
     or ``mean_token`` (the mean of all tokens, the class token too: FLIP, MultiMAE); ``cls_before_norm`` is the class token
-    as the last block gives it (MSN); ``block<k>_cls_mean`` are both of block k, counted from 1, before the norm (BEiT);
-    ``default`` is the pooling that the module was built with. ``positions``: how the position embedding is resampled for
+    as the last block gives it (MSN), ``cls_mean_before_norm`` both (BEiT), ``block<k>_cls_mean`` both of block k, counted
+    from 1; ``default`` is the pooling that the module was built with. ``positions``: how the position embedding is resampled for
     images of another size."""
 
     def __init__(
@@ -52,7 +52,7 @@ class ViTBackbone(Backbone):
         self.module: Any = module
         self.embedding, self.preprocess, self.name, self.positions = embedding, preprocess, name, positions
         self.token_dim: int = module.num_features
-        self.embed_dim = self.token_dim * (2 if embedding == "cls_mean" or block else 1)
+        self.embed_dim = self.token_dim * (2 if "cls_mean" in embedding else 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if block := block_of(self.embedding):
@@ -60,6 +60,8 @@ class ViTBackbone(Backbone):
         tokens = self._after_block(images, len(self.module.blocks))
         if self.embedding == "cls_before_norm":
             return tokens[:, 0]
+        if self.embedding == "cls_mean_before_norm":
+            return _cls_mean(tokens, self.module.num_prefix_tokens)
         tokens = self.module.norm(tokens)
         if self.embedding == "default":
             pooled: torch.Tensor = self.module.forward_head(tokens, pre_logits=True)

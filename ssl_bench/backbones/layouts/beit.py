@@ -8,7 +8,7 @@ from torch import nn
 from ssl_bench.backbones.layouts.layout import VIT_HEADS, Layout, Tensors
 from ssl_bench.backbones.layouts.swin import COMPUTED, TO_TIMM
 
-_HEAD = (r"^lm_head\.", r"^mask_token$", *COMPUTED)
+_HEAD = (r"^(lm_head|head)\.", r"^mask_token$", *COMPUTED)
 
 
 def join_biases(tensors: Tensors, module: nn.Module) -> Tensors:

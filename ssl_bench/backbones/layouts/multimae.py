@@ -25,7 +25,8 @@ def _flatten_positions(tensors: Tensors, module: nn.Module) -> Tensors:
 LAYOUTS = {
     "multimae": Layout(
         unwrap=("model",),
-        drop=(r"^input_adapters\.(depth|semseg)\.", r"^output_adapters\."),
+        # No norm after the encoder; the MAE that the authors trained to compare has one, and they leave it out as well.
+        drop=(r"^input_adapters\.(depth|semseg)\.", r"^output_adapters\.", r"^norm\."),
         rename=(
             (r"^global_tokens$", "cls_token"),
             (r"^input_adapters\.rgb\.proj\.", "patch_embed.proj."),
