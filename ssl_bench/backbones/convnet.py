@@ -10,13 +10,14 @@ from torch import nn
 
 from ssl_bench.backbones.backbone import Backbone, Layer
 from ssl_bench.backbones.nets.resnet import ResNet
+from ssl_bench.backbones.nets.tf_resnet import TFResNet
 from ssl_bench.backbones.pyramid import pyramid
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 
 
 def fits(module: nn.Module) -> bool:
-    return isinstance(module, (ResNet, TimmResNet))
+    return isinstance(module, (ResNet, TFResNet, TimmResNet))
 
 
 class ConvNetBackbone(Backbone):

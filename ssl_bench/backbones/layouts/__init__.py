@@ -6,10 +6,13 @@ from ssl_bench.backbones.layouts import (
     beit,
     clip,
     contrastive,
+    flip,
+    haiku,
     ibot,
     masked,
     multimae,
     negative_free,
+    simclr,
     standard,
     swin,
     vissl,
@@ -19,7 +22,22 @@ from ssl_bench.backbones.layouts.layout import Layout, Tensors, convert
 from ssl_bench.backbones.layouts.match import match
 from ssl_bench.errors import UnknownNameError
 
-_FAMILIES = (standard, clip, contrastive, negative_free, masked, swin, vissl, ibot, xcit, beit, multimae)
+_FAMILIES = (
+    standard,
+    clip,
+    contrastive,
+    negative_free,
+    simclr,
+    masked,
+    swin,
+    vissl,
+    ibot,
+    xcit,
+    beit,
+    multimae,
+    haiku,
+    flip,
+)
 
 LAYOUTS: dict[str, Layout] = {name: layout for family in _FAMILIES for name, layout in family.LAYOUTS.items()}
 
