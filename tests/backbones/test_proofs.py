@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,16 @@ def test_one_wrong_tensor_stops(proof: Proof, how: str, tmp_path: Path) -> None:
 
 
 def damaged(tensors: Tensors, how: str) -> Tensors:
-    """Without the tensor in the middle; with one of a similar name more; with the first two sides of one exchanged."""
+    """Without the tensor in the middle; with one of a similar name more; with two neighbouring sides of one exchanged."""
     names = list(tensors)
     if how == "missing":
         return {name: t for name, t in tensors.items() if name != names[len(names) // 2]}
     if how == "left over":
         return {**tensors, names[len(names) // 2] + "_more": torch.ones(1, device=tensors[names[0]].device)}
-    name = next(n for n in reversed(names) if tensors[n].dim() > 1 and tensors[n].shape[0] != tensors[n].shape[1])
-    return {**tensors, name: tensors[name].transpose(0, 1).contiguous()}
+    uneven = {n: [i for i, (a, b) in enumerate(pairwise(t.shape)) if a != b] for n, t in tensors.items()}
+    name = next(n for n in reversed(names) if uneven[n])
+    side = uneven[name][0]
+    return {**tensors, name: tensors[name].transpose(side, side + 1).contiguous()}
 
 
 @pytest.mark.parametrize("proof", [p for p in PROOFS if p.wrong_heads], ids=str)

@@ -5,9 +5,15 @@ Not timm's ``wide_resnet50_2``, which widens the inner convolutions only. Names 
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from ssl_bench.backbones.nets.same_padding import pad_same
+
+Padding = Literal["torch", "same"]
 
 BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -66,11 +72,19 @@ class ResNet(nn.Module):
 
 
 def wide_resnet(
-    depth: int, multiplier: int, width: int = 64, blocks: tuple[int, int, int, int] | None = None
+    depth: int,
+    multiplier: int,
+    width: int = 64,
+    blocks: tuple[int, int, int, int] | None = None,
+    padding: Padding = "torch",
 ) -> ResNet:
-    """``resnet<depth>w<multiplier>``: every layer, the stem too, ``multiplier`` times as wide as ``width``."""
+    """``resnet<depth>w<multiplier>``: every layer, the stem too, ``multiplier`` times as wide as ``width``. ``padding``:
+    ``same`` as networks of TensorFlow and JAX have it (BYOL)."""
+    if padding not in get_args(Padding):
+        raise ValueError(f"padding is {' or '.join(get_args(Padding))}, not {padding!r}")
     block, usual = BLOCKS[depth]
-    return ResNet(block, blocks or usual, width=width * multiplier)
+    net = ResNet(block, blocks or usual, width=width * multiplier)
+    return pad_same(net) if padding == "same" else net
 
 
 def resnet_small32(width: int = 16, blocks: tuple[int, int, int, int] = (1, 1, 1, 1), stem_stride: int = 2) -> ResNet:
