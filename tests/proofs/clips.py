@@ -179,10 +179,10 @@ class _Part(nn.Module):
 
 
 def script(module: nn.Module, path: Path, example: Any = None) -> Path:
-    """Traced with ``example``, else scripted. torch calls both deprecated; the files in question were made so."""
+    """Traced with ``example``, else scripted. torch calls both deprecated, and warns of
+    what a trace leaves out; the files in question were made so."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         made = torch.jit.script(module) if example is None else torch.jit.trace(module, example)
         torch.jit.save(made, str(path))
     return path

@@ -19,6 +19,7 @@ _OPEN_CLIP = Layout(
 
 LAYOUTS = {
     "open_clip": _OPEN_CLIP,
-    # OpenAI's TorchScript archives say their sizes in three scalars, and keep the causal mask.
+    # OpenAI's TorchScript archives say their sizes in three scalars; were they scripted and not traced, the causal mask
+    # would be in them too.
     "openai_clip": replace(_OPEN_CLIP, drop=(r"^(input_resolution|context_length|vocab_size)$", r"(^|\.)attn_mask$")),
 }

@@ -40,7 +40,7 @@ def is_one(names: Sequence[str]) -> bool:
 
 def read(path: Path) -> dict[str, torch.Tensor]:
     """Every tensor under its dotted name (``visual.conv1.weight``), in the type of the file: a flat state dict, and with it
-    what modules keep as plain attributes (CLIP's causal mask).
+    the tensors that scripted modules keep as plain attributes (CLIP's causal mask).
 
     Raises :class:`CheckpointError` if ``data.pkl`` names anything but modules, tensors and lists.
     """
