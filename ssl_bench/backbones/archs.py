@@ -12,9 +12,12 @@ from torch import nn
 
 from ssl_bench.backbones import beit, clip, convnet, hierarchical, vit
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.nets.amdim import Amdim
 from ssl_bench.backbones.nets.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.backbones.nets.swin import swin_tiny_ibot
 from ssl_bench.backbones.nets.tf_resnet import TFResNet
+from ssl_bench.backbones.nets.two_views import TwoViews, resnet50_lightness
+from ssl_bench.backbones.nets.video_vit import VideoViT
 from ssl_bench.backbones.plain import PlainBackbone, RawPixels
 from ssl_bench.backbones.positions import Positions
 from ssl_bench.cards import PreprocessCard
@@ -32,11 +35,15 @@ def vit_small32(dim: int = 64, depth: int = 3, heads: int = 4, **changes: Any) -
 
 
 OWN: dict[str, Callable[..., nn.Module]] = {
+    "amdim": Amdim,
+    "resnet50_lightness": resnet50_lightness,
+    "resnet50_two_views": TwoViews,
     "resnet_small32": resnet_small32,
     "swin_tiny_ibot": swin_tiny_ibot,
     "tf_resnet": TFResNet,
     "vit_small32": vit_small32,
     "raw_pixels": RawPixels,
+    "video_vit": VideoViT,
 }
 
 

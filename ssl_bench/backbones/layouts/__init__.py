@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ssl_bench.backbones.layouts import (
+    amdim,
     beit,
+    captions,
     clip,
     contrastive,
     flip,
@@ -37,6 +39,8 @@ _FAMILIES = (
     multimae,
     haiku,
     flip,
+    amdim,
+    captions,
 )
 
 LAYOUTS: dict[str, Layout] = {name: layout for family in _FAMILIES for name, layout in family.LAYOUTS.items()}

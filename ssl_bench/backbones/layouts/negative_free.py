@@ -1,4 +1,4 @@
-"""DINO, SimSiam, Barlow Twins, VICReg, SwAV: the backbone alone, or a training run with its heads."""
+"""DINO, SimSiam, Barlow Twins, VICReg, SwAV, OBoW: the backbone alone, or a training run with its heads."""
 
 from __future__ import annotations
 
@@ -29,5 +29,17 @@ LAYOUTS = {
     # SwAV, DeepCluster-v2 and SeLa-v2.
     "swav": Layout(
         unwrap=("state_dict",), drop=(r"^(module\.)?(projection_head|prototypes)\.",), prefixes=("module.",)
+    ),
+    # OBoW: torchvision's names with a `fc` of 8192 visual words; or numbered blocks, alone or in a run beside the teacher.
+    "obow": Layout(
+        unwrap=("network",),
+        drop=(
+            r"^(module\.)?(feature_extractor_teacher|bow_extractor|bow_predictor|linear_classifier|fc)\.",
+            r"^(module\.)?_(alpha|iteration)$",
+        ),
+        prefixes=tuple(
+            f"{wrapped}{outer}_feature_blocks." for wrapped in ("module.", "") for outer in ("feature_extractor.", "")
+        ),
+        rename=((r"^0\.(Conv|0)\.", "conv1."), (r"^0\.(bn|1)\.", "bn1."), (r"^([1-4])\.", r"layer\1.")),
     ),
 }
