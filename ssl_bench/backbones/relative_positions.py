@@ -40,7 +40,9 @@ def resample(table: torch.Tensor, old: tuple[int, int], new: tuple[int, int]) ->
 def _spline(old: int, new: int) -> np.ndarray:
     """(2 new - 1, 2 old - 1): shifts -(old - 1)..old - 1 to shifts -(new - 1)..new - 1. The known values lie at 0 and
     +-(1, 1 + q, 1 + q + q^2, ...), where q makes the last of them new - 1; between them runs a cubic spline
-    (not-a-knot, as scipy's former interp2d), and beyond them it is constant."""
+    (not-a-knot, as scipy's former interp2d), and beyond them it is constant. A side that keeps its length is left alone."""
+    if old == new:
+        return np.eye(2 * old - 1)
     q = _ratio(old - 1, new - 1)
     one_side = np.cumsum(q ** np.arange(old - 1))
     known = np.concatenate([-one_side[::-1], [0.0], one_side])
