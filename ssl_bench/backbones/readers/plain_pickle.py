@@ -73,7 +73,13 @@ def _named_tuple(name: Any, fields: Any, *_: Any) -> type:
     return _record(*fields)
 
 
+def _no_bytes() -> bytes:
+    """Stands in for ``bytes``, which protocol 2 calls for bytes without any."""
+    return b""
+
+
 _NAMES: Mapping[tuple[str, str], Any] = {
+    ("__builtin__", "bytes"): _no_bytes,
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): PickledType,
     ("numpy.core.multiarray", "_reconstruct"): _array,  # numpy 1

@@ -48,6 +48,9 @@ class _Array:
 def read(folder: Path) -> torch.Tensor:
     """Raises :class:`ValueError` or :class:`OSError` for what is missing, cut off or of a kind that is not read."""
     meta = _meta(json.loads((folder / ".zarray").read_bytes()))
+    count = math.prod(-(-side // chunk) for side, chunk in zip(meta.shape, meta.chunks, strict=True))
+    if count > sum(1 for _ in folder.rglob("*")):
+        raise ValueError(f"{folder.name} lacks most of its {count} chunks")
     files = {index: folder / (meta.separator.join(map(str, index)) or "0") for index in meta.grid()}
     if missing := [file.name for file in files.values() if not file.is_file()]:
         raise ValueError(f"{folder.name} lacks {len(missing)} of its {len(files)} chunks ({', '.join(missing[:3])})")
