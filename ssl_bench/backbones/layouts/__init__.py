@@ -17,6 +17,7 @@ from ssl_bench.backbones.layouts import (
     simclr,
     standard,
     swin,
+    video_audio,
     vissl,
     xcit,
 )
@@ -32,6 +33,7 @@ _FAMILIES = (
     simclr,
     masked,
     swin,
+    video_audio,
     vissl,
     ibot,
     xcit,
