@@ -19,10 +19,10 @@ class _Unit(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, kernel, stride, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, 1, bias=False)
-        self.more = channels - channels_in
+        self.kernel, self.stride, self.more = kernel, stride, channels - channels_in
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = F.avg_pool2d(x, self.conv1.kernel_size, self.conv1.stride)  # type: ignore[arg-type]
+        pooled = F.avg_pool2d(x, self.kernel, self.stride)
         residual: torch.Tensor = self.conv2(F.relu(self.conv1(x)))
         return residual + F.pad(pooled, (0, 0, 0, 0, 0, self.more))
 

@@ -41,9 +41,12 @@ class TwoViews(nn.Module):
 
     def __init__(self, **changes: Any) -> None:
         super().__init__()
-        self.light: Any = timm.create_model("resnet50", pretrained=False, num_classes=0, in_chans=1, **changes)
-        self.colour: Any = timm.create_model("resnet50", pretrained=False, num_classes=0, in_chans=2, **changes)
-        self.embed_dim: int = self.light.num_features + self.colour.num_features
+        light, colour = (
+            timm.create_model("resnet50", pretrained=False, num_classes=0, in_chans=count, **changes)
+            for count in (1, 2)
+        )
+        self.light, self.colour = light, colour
+        self.embed_dim = 2 * int(light.num_features)  # type: ignore[arg-type]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.light(images[:, :1]), self.colour(images[:, 1:])], dim=1)
