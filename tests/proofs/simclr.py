@@ -22,7 +22,7 @@ from proofs.resnets import resnet_shapes
 from proofs.tensorflow_writer import save
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-THIN_BLOCKS, THIN_CHANNELS = (2, 1, 1, 1), 8
+THIN_BLOCKS = (2, 1, 1, 1)
 
 
 @dataclass
@@ -182,16 +182,16 @@ def simclr(
 ) -> Proof:
     """Of 72 pixels the maps have sides 36, 18, 18, 9, 5 and 3: even ones, where max-pooling pads on one side only, and odd
     ones, where the shortcuts' average has a border."""
-    channels = THIN_CHANNELS * width
+    thin = 8 // width
     return Proof(
         model=model,
         form=form,
-        thin={"channels": THIN_CHANNELS, "blocks": THIN_BLOCKS},
-        shapes=shapes_of(THIN_BLOCKS, channels, sk),
+        thin={"channels": thin, "blocks": THIN_BLOCKS},
+        shapes=shapes_of(THIN_BLOCKS, thin * width, sk),
         full=shapes_of(BLOCKS[depth], 64 * width, sk),
         file=file,
         write=write,
-        forward=partial(_forward, channels=channels, sk=sk),
+        forward=partial(_forward, channels=thin * width, sk=sk),
         image=(3, 72, 72),
     )
 
