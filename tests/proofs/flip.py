@@ -78,14 +78,14 @@ def _stored(tree: Any, name: str, folder: Path) -> Any:
     array = tree.numpy()
     chunks = [-(-array.shape[0] // 2), *array.shape[1:]]
     meta = {"zarr_format": 2, "shape": list(array.shape), "chunks": chunks, "dtype": "<f4", "order": "C"}
-    meta |= {"compressor": {"id": "gzip", "level": 1}, "filters": None, "fill_value": None, "dimension_separator": "."}
+    meta |= {"compressor": {"id": "gzip", "level": 0}, "filters": None, "fill_value": None, "dimension_separator": "."}
     (folder / name).mkdir()
     (folder / name / ".zarray").write_text(json.dumps(meta))
     for i, start in enumerate(range(0, array.shape[0], chunks[0])):
         part = torch.zeros(chunks)
         part[: len(tree[start : start + chunks[0]])] = tree[start : start + chunks[0]]
         index = ".".join(map(str, [i] + [0] * (array.ndim - 1)))
-        (folder / name / index).write_bytes(gzip.compress(part.numpy().tobytes(), 1))
+        (folder / name / index).write_bytes(gzip.compress(part.numpy().tobytes(), 0))
     store = {"driver": "gcs", "bucket": "t5x-dummy-bucket", "path": f"{name}/"}
     return {"driver": "zarr", "dtype": "float32", "kvstore": store, "metadata": {"shape": meta["shape"]}}
 
