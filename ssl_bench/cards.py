@@ -222,6 +222,7 @@ class DatasetCard(Card):
     name: str
     builder: str
     title: str
+    modality: Modality = "image"
     options: dict[str, Any] = {}
     classes: int | None = Field(None, ge=1)
     train: int | None = Field(None, ge=1)

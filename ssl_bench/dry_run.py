@@ -15,11 +15,12 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SslBenchError
+from ssl_bench.modality import choose
 from ssl_bench.protocols.protocol import FeatureProtocol
 from ssl_bench.registry import registry
 from ssl_bench.results.store import Store
 from ssl_bench.runner import Cell, Job
-from ssl_bench.selection import select_models, select_tasks, settings_for
+from ssl_bench.selection import settings_for
 from ssl_bench.settings import Settings, resolve
 
 
@@ -39,18 +40,20 @@ def describe(
     downloaded. The estimate times one forward pass here and counts the images that the protocol looks at.
     """
     known = registry()
-    cards = select_tasks(tasks, known)
-    names = select_models(models, known)
+    plan = choose(models, tasks, known)
+    cards = plan.tasks
+    for note in plan.notes:
+        compute.progress.note(note)
     kinds = {card.name: known.protocols.get(card.protocol) for card in cards}
     chosen = {card.protocol for card in cards}
     resolved = {c.name: resolve(kinds[c.name].settings, settings_for(c, settings, chosen), c.protocol) for c in cards}
     found = {card.dataset: _dataset(card, compute) for card in cards if kinds[card.name].needs_data}
     rows: list[dict[str, object]] = []
-    for name in names:
+    for name, suited in plan.cells.items():
         for seed in seeds:
             backbone = _backbone(name, seed, compute, weights)
             speed = None if isinstance(backbone, str) else _images_per_second(backbone, compute)
-            for card in cards:
+            for card in (card for card in cards if card.name in suited):
                 data = found.get(card.dataset)
                 job = (card, kinds[card.name](), resolved[card.name])
                 state, seconds = _state(name, backbone, data, job, compute.with_(seed=seed), store, speed)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ssl_bench.errors import MissingExtraError, SslBenchError
+from ssl_bench.modality import choose
 from ssl_bench.registry import registry
-from ssl_bench.selection import select_models
 
 
-def job_commands(models: Sequence[str], argv: Sequence[str]) -> dict[str, list[str]]:
+def job_commands(models: Sequence[str], tasks: Sequence[str], argv: Sequence[str]) -> dict[str, list[str]]:
     """Model -> the command of its job: the user's own, with this model only and ``--launcher local``."""
     rest: list[str] = []
     skip_value = False
@@ -25,11 +25,15 @@ def job_commands(models: Sequence[str], argv: Sequence[str]) -> dict[str, list[s
         elif not argument.startswith(("--model=", "--launcher=")):
             rest.append(argument)
     base = [sys.executable, "-m", "ssl_bench", *rest, "--launcher", "local"]
-    return {name: [*base, "--model", name] for name in select_models(models, registry())}
+    return {name: [*base, "--model", name] for name in choose(models, tasks, registry()).cells}
 
 
 def submit_models(
-    models: Sequence[str], argv: Sequence[str], folder: Path = Path("slurm_logs"), cluster: str | None = None
+    models: Sequence[str],
+    tasks: Sequence[str],
+    argv: Sequence[str],
+    folder: Path = Path("slurm_logs"),
+    cluster: str | None = None,
 ) -> list[str]:
     """Submit the jobs; returns one line for each. ``cluster``: submitit's name of one, for tests."""
     try:
@@ -39,7 +43,7 @@ def submit_models(
     executor: Any = submitit.AutoExecutor(folder=folder / "%j", cluster=cluster)
     executor.update_parameters(name="ssl-bench")
     lines = []
-    for name, command in job_commands(models, argv).items():
+    for name, command in job_commands(models, tasks, argv).items():
         try:
             job = executor.submit(subprocess.run, command, check=True)
         except (FileNotFoundError, submitit.core.utils.FailedJobError) as error:

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +26,13 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.check import is_whole
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SettingsError, SslBenchError
+from ssl_bench.modality import choose
 from ssl_bench.protocols.protocol import Outcome, Protocol
 from ssl_bench.registry import CodeModel, registry
 from ssl_bench.results.provenance import PACKAGES, installed, provenance
 from ssl_bench.results.record import ComputeFacts, DatasetFacts, IntervalFacts, Record, WeightsFacts, identified
 from ssl_bench.results.store import Store
-from ssl_bench.selection import select_models, select_tasks, settings_for
+from ssl_bench.selection import settings_for
 from ssl_bench.settings import Settings, resolve
 
 
@@ -47,15 +48,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be run: every model with every job and seed."""
+    """What will be run: every model with the jobs that suit it (``cells``: model -> names of tasks) and every seed."""
 
-    models: tuple[str, ...]
+    cells: Mapping[str, frozenset[str]]
     jobs: tuple[Job, ...]
     seeds: tuple[int, ...]
     weights: str | None = None
 
+    def jobs_of(self, model: str) -> list[Job]:
+        return [job for job in self.jobs if job.task.name in self.cells[model]]
+
     def __len__(self) -> int:
-        return len(self.models) * len(self.jobs) * len(self.seeds)
+        return sum(map(len, self.cells.values())) * len(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -101,14 +105,11 @@ def make_plan(
 ) -> Plan:
     """Find and check everything that the run needs; raises :class:`SslBenchError` on the first thing that is wrong."""
     known = registry()
-    names, cards = select_models(models, known), select_tasks(tasks, known)
-    if not names or not cards:
+    chosen = choose(models, tasks, known)
+    cards = chosen.tasks
+    if weights is not None and len(chosen.cells) > 1:
         raise SettingsError(
-            "Nothing to run: no model or no task is chosen.", "Give at least one --model and one --task."
-        )
-    if weights is not None and len(names) > 1:
-        raise SettingsError(
-            f"--weights {weights}: one checkpoint cannot serve {len(names)} models.", "Choose one --model."
+            f"--weights {weights}: one checkpoint cannot serve {len(chosen.cells)} models.", "Choose one --model."
         )
     if len(set(seeds)) < len(seeds):
         raise SettingsError(f"--seed: {list(seeds)} names a seed twice.")
@@ -123,7 +124,9 @@ def make_plan(
         if kind.needs_data and card.dataset not in datasets:
             datasets[card.dataset] = load_dataset(card.dataset, compute.data_root, limit=compute.limit)
     jobs = tuple(Job(card, kind(), resolved, datasets.get(card.dataset)) for card, kind, resolved in checked)
-    return Plan(tuple(names), jobs, tuple(seeds), weights)
+    for note in chosen.notes:
+        compute.progress.note(note)
+    return Plan(chosen.cells, jobs, tuple(seeds), weights)
 
 
 def run_plan(plan: Plan, compute: Compute, store: Store, *, force: bool = False, argv: Sequence[str] = ()) -> Report:
@@ -131,7 +134,7 @@ def run_plan(plan: Plan, compute: Compute, store: Store, *, force: bool = False,
     store.check_writable()
     report = Report()
     with compute.progress.bar("cells", len(plan)) as advance:
-        for name in plan.models:
+        for name in plan.cells:
             for seed in plan.seeds:
                 _run_model(name, seed, plan, compute.with_(seed=seed), store, force, argv, report, advance)
     return report
@@ -152,11 +155,11 @@ def _run_model(
     try:
         backbone = _load(name, seed, plan.weights, compute)
     except Exception as error:  # noqa: BLE001 - whatever a model's code raises, the other models must go on
-        for job in plan.jobs:
+        for job in plan.jobs_of(name):
             report.failures.append(_failure(name, job.task.name, seed, error))
             advance(status=f"{name} failed")
         return
-    for job in plan.jobs:
+    for job in plan.jobs_of(name):
         try:
             cell = Cell(name, backbone, job, compute)
             done = None if force else cell.find(store)

@@ -24,7 +24,7 @@ def select_models(given: Iterable[str], known: Registry) -> list[str]:
     """Model names in the order given, without repeats; every one exists."""
     chosen: list[str] = []
     for name in split_names(given):
-        if _is_glob(name):
+        if is_pattern(name):
             matched = [model for model in known.models if fnmatchcase(model, name)]
             if not matched:
                 raise UnknownNameError("model", name, known.models)
@@ -41,7 +41,7 @@ def select_tasks(given: Iterable[str], known: Registry) -> list[TaskCard]:
     for name in split_names(given):
         if name in GROUPS:
             matched = [task for task in known.tasks if name == "all" or name in known.tasks.get(task).groups]
-        elif _is_glob(name):
+        elif is_pattern(name):
             matched = [task for task in known.tasks if fnmatchcase(task, name)]
         else:
             matched = [name]
@@ -52,8 +52,9 @@ def select_tasks(given: Iterable[str], known: Registry) -> list[TaskCard]:
     return list(chosen.values())
 
 
-def _is_glob(name: str) -> bool:
-    return any(character in name for character in "*?[")
+def is_pattern(name: str) -> bool:
+    """Whether it stands for several names: a glob or a group of tasks."""
+    return name in GROUPS or any(character in name for character in "*?[")
 
 
 def parse_settings(given: Iterable[str]) -> dict[str, Any]:

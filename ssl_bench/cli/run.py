@@ -92,7 +92,7 @@ def run(
     if launcher is options.Launcher.slurm:
         from ssl_bench.launcher import submit_models
 
-        for line in submit_models(model, sys.argv):
+        for line in submit_models(model, task, sys.argv):
             typer.echo(line, err=True)
         return
     plan = make_plan(model, task, compute, seeds=seed or [0], settings=parse_settings(set_ or []), weights=weights)
