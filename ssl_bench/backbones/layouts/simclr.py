@@ -44,7 +44,7 @@ def _by_order_of_creation(tensors: Tensors, module: nn.Module) -> Tensors:
 
 
 LAYOUTS = {
-    # v2 files hold the weights twice: as trained, and their moving average, which the authors evaluate.
+    # v2 files hold the weights twice: as trained, and their moving average, which is taken.
     "simclr": Layout(
         drop=(r"^global_step$", r"^(ema_model/)?head_(contrastive|supervised)/", r"/Momentum$"),
         prefixes=("ema_model/base_model/", "base_model/"),

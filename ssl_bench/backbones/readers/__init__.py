@@ -26,9 +26,8 @@ def open_checkpoint(path: Path) -> Any:
 
     A file of torch (any age; of TorchScript the tensors), safetensors or ``.npz``, told apart by its first bytes; a
     TensorFlow checkpoint, by its prefix or its ``.index``; a pickle of arrays (BYOL); the folder of a T5X checkpoint; a
-    ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises
-    :class:`CheckpointError` with one message for what is missing, damaged, cut off, of another kind, or asks for code to
-    be run.
+    ``.zip`` or ``.tar.gz`` that holds one of these; a folder that does. Raises :class:`CheckpointError` with one message
+    for what is missing, damaged, cut off, of another kind, or asks for code to be run.
     """
     return _open(path, mmap=True)
 
