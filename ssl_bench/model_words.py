@@ -11,6 +11,8 @@ from ssl_bench.licences import in_words
 VECTORS = {
     "cls": "class token of the last block, after the final norm",
     "mean_patch": "mean of the patch tokens of the last block, after the final norm",
+    "mean_token": "mean of all tokens of the last block, the class token too, after the final norm",
+    "cls_before_norm": "class token of the last block, before the final norm",
     "cls_mean": "class token, then mean of the patch tokens, of the last block, after the final norm",
     "pool": "last feature map, averaged over all positions",
     "default": "what the network returns for an image",
