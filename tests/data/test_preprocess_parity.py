@@ -144,6 +144,7 @@ class Numbers(NamedTuple):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     how: str = ""
+    colour: str = "rgb"
 
 
 BILINEAR, BICUBIC = Numbers(256, 224, "bilinear"), Numbers(256, 224, "bicubic")
@@ -156,6 +157,14 @@ EXPECTED: dict[str, Numbers] = {
     **dict.fromkeys(("dino_*", "ibot_*", "attmask_*", "mae_*", "maskfeat_*", "sdae_*", "splitmask_*"), BICUBIC),
     **dict.fromkeys(("cae_*", "data2vec_*", "multimae_*", "simmim_*"), BICUBIC),
     **dict.fromkeys(("swav_*", "deepclusterv2_*", "selav2_*"), SWAV),
+    **dict.fromkeys(("instdisc_*", "npidpp_*", "pirl_*", "infomin_*", "obow_*", "virtex_*", "icmlm_*"), BILINEAR),
+    **dict.fromkeys(("rotation_*", "jigsaw_*"), BILINEAR),
+    "colorization_*": BILINEAR._replace(mean=(0, 0, 0), std=(1, 1, 1), colour="lab_opencv"),
+    "cmc_*": BILINEAR._replace(mean=(50, 6.025, -6.6895), std=(50, 92.208, 101.1675), colour="lab"),
+    "cmc_resnet50_pycontrast": BILINEAR._replace(mean=(0.457, -0.082, -0.052), std=(0.5, 1.331, 1.333), colour="ydbdr"),
+    "amdim_*": Numbers(146, 128, "bicubic"),
+    "simclr*": BICUBIC._replace(mean=(0, 0, 0), std=(1, 1, 1), how="nearest"),
+    "simclr_vissl_*": BILINEAR,
     "supervised_vit*": BICUBIC,
     "supervised_resnet50": BILINEAR,
     "supervised_resnet50_v2": BILINEAR._replace(resize=232),
@@ -188,7 +197,8 @@ def test_the_numbers_are_the_sheets(name: str) -> None:
     card, pattern = shipped()[name].preprocess, last_fit(name)
     assert pattern is not None, f"write what the authors of {name} do into EXPECTED"
     how = "squash" if card.squash else card.crop_first or ""
-    assert Numbers(card.resize or 0, card.crop, card.interpolation, card.mean, card.std, how) == EXPECTED[pattern]
+    found = Numbers(card.resize or 0, card.crop, card.interpolation, card.mean, card.std, how, card.colour)
+    assert found == EXPECTED[pattern]
 
 
 def test_no_expectation_is_without_a_model() -> None:
