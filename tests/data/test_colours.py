@@ -34,7 +34,7 @@ def vissl_lab(image: np.ndarray) -> np.ndarray:
     return scaled
 
 
-@pytest.mark.parametrize("red", [0, 1, 5, 32, 61, 74, 75, 92, 93, 104, 127, 128, 158, 200, 254, 255])
+@pytest.mark.parametrize("red", [0, 5, 61, 92, 128, 255])
 def test_opencv_lab_is_exact(red: int) -> None:
     """Zero difference; the same holds for all 256 reds (checked once with OpenCV 5.0)."""
     image = all_with_red(red)
@@ -45,7 +45,7 @@ def test_opencv_lab_is_exact(red: int) -> None:
     ("colour", "function", "tolerance"),
     [("lab", "rgb2lab", 1e-4), ("ycbcr", "rgb2ycbcr", 5e-5), ("ydbdr", "rgb2ydbdr", 1e-6)],
 )
-@pytest.mark.parametrize("red", [0, 10, 77, 255])
+@pytest.mark.parametrize("red", [10, 255])
 def test_scikit_image(colour: str, function: str, tolerance: float, red: int) -> None:
     color = pytest.importorskip("skimage.color", reason="scikit-image is not installed")
     image = all_with_red(red)

@@ -10,7 +10,7 @@ import torch
 from proofs import resnets
 from proofs.negative_free import resnet, wide
 from proofs.proof import Proof, Tensors, prefixed, under
-from proofs.resnets import resnet_forward, resnet_shapes, thin_shapes
+from proofs.resnets import resnet_forward, resnet_shapes
 
 
 def trained(backbone: Tensors) -> dict[str, Any]:
@@ -36,10 +36,11 @@ def lightness_forward(t: Tensors, images: torch.Tensor) -> torch.Tensor:
 
 
 def _colourisation(model: str) -> Proof:
+    """Two blocks in the last stage: only from the second on would dilation tell."""
     return Proof(
         model=model,
-        thin=resnets.THIN,
-        shapes=thin_shapes(channels_in=1),
+        thin={**resnets.THIN, "layers": [1, 1, 1, 2]},
+        shapes=resnet_shapes((1, 1, 1, 2), resnets.THIN_WIDTHS, channels_in=1),
         full=resnet_shapes(channels_in=1),
         file=converted,
         forward=lightness_forward,
