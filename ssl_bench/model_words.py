@@ -52,7 +52,7 @@ def preprocess_in_words(card: PreprocessCard) -> list[str]:
     if (colour := str(card.colour)) != "rgb":
         steps.append(f"colours as {colour}")
     if set(card.mean) == {0.0} and set(card.std) == {1.0}:
-        return [*steps, "values from 0 to 1, not normalised"]
+        return [*steps, "values from 0 to 1, not normalised" if colour == "rgb" else "not normalised"]
     return [*steps, f"mean {_numbers(card.mean)}, std {_numbers(card.std)}" + _usual(card)]
 
 
