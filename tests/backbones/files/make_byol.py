@@ -56,7 +56,7 @@ def stub(module: str, name: str, fields: list[str]) -> type:
 
 
 def images(size: tuple[int, int]) -> np.ndarray:
-    """The same in ``tests/backbones/test_byol.py``."""
+    """The same in ``tests/backbones/test_byol_files.py``."""
     height, width = size
     at = np.arange(height * width * 3, dtype=np.float64).reshape(1, height, width, 3)
     return np.sin(at * 0.37 + np.sin(at * 0.011)).astype(np.float32)
