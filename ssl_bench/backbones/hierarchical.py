@@ -20,7 +20,7 @@ def fits(module: nn.Module) -> bool:
 
 class HierarchicalBackbone(Backbone):
     """The embedding (``default`` and ``pool`` are the same) is what the timm model returns without its classifier:
-    for Swin and ConvNeXt the global average of the last stage, normalised."""
+    for Swin and ConvNeXt the global average of the last stage, normalised; for XCiT the class token."""
 
     def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str) -> None:
         super().__init__()

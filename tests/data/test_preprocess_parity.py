@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from ssl_bench.registry import registry
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4}
 
 
+@cache
 def shipped() -> dict[str, ModelCard]:
     cards = {name: registry().models.get(name) for name in registry().models}
     return {name: c for name, c in cards.items() if isinstance(c, ModelCard) and c.modality == "image"}
