@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,9 +11,11 @@ from PIL import Image
 
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.load import load_model
+from ssl_bench.backbones.preflight import Finding, preflight
 from ssl_bench.compute import Compute
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.errors import SslBenchError
+from ssl_bench.registry import CodeModel, registry
 from ssl_bench.results.store import Store
 from ssl_bench.runner import make_plan, run_plan
 
@@ -22,31 +23,24 @@ TASKS = ("knn_placed_digits", "linear_frozen_placed_digits", "low_shot_1_placed_
 IMAGES_PER_CLASS = 8
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried. ``problem`` is None when it holds."""
-
-    what: str
-    problem: str | None
-
-    @property
-    def ok(self) -> bool:
-        return self.problem is None
-
-
 def check_model(name: str, compute: Compute, weights: str | None = None) -> list[Finding]:
-    """Load the model, check what a protocol relies on, and run tiny versions of the frozen tasks.
+    """Compare card and file, load the model, check what a protocol relies on, and run tiny versions of the frozen tasks.
 
-    Stops early when the model cannot be loaded. The scores of tiny data mean nothing and are not reported.
+    Stops early when the file does not fit or the model cannot be loaded. The scores of tiny data mean nothing and are not
+    reported.
     """
+    card = registry().model(name)
+    findings = [] if isinstance(card, CodeModel) else list(preflight(card, compute, weights))
+    if not all(finding.ok for finding in findings):
+        return findings
     try:
         backbone = load_model(
             name, weights=weights, device=compute.device, cache=compute.cache, progress=compute.progress
         )
     except SslBenchError as error:
-        return [Finding("loads", str(error))]
+        return [*findings, Finding("loads", str(error))]
     images = _images(backbone, compute)
-    findings = [Finding("loads", None)]
+    findings.append(Finding("loads", None))
     for what, test in _CONTRACT.items():
         findings.append(Finding(what, _problem(lambda test=test: test(backbone, images))))  # type: ignore[misc]
     if all(finding.ok for finding in findings):

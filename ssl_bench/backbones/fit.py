@@ -20,7 +20,8 @@ from ssl_bench.errors import CheckpointError
 @dataclass(frozen=True)
 class Fit:
     """``good`` of the network's ``total`` tensors are in the file with the right shape; ``given``: how many tensors the
-    layout takes from the file. ``problems`` is empty where everything fits."""
+    layout takes from the file. ``problems`` is empty where everything fits; where all tensors are good and there is one,
+    it is the number of heads."""
 
     problems: tuple[str, ...]
     good: int
@@ -46,16 +47,18 @@ def _skeleton(arch: str, arguments: str) -> nn.Module:
 
 def fit(content: Any, layout: Layout, network: nn.Module, name: str) -> Fit:
     """How a checkpoint's content fits ``network`` (see :func:`skeleton`) by ``layout``; nothing is loaded."""
-    wanted = len(network.state_dict())
     try:
         tensors = convert(content, layout, network)
-        problems, good = problems_of(tensors, network)
-        if not problems:
-            check_heads(network, layout, name)
-            wanted = good
     except CheckpointError as error:
-        return Fit((error.message,), 0, wanted, 0)
-    return Fit(tuple(problems), good, wanted, len(tensors))
+        return Fit((str(error),), 0, len(network.state_dict()), 0)
+    problems, good = problems_of(tensors, network)
+    if problems:
+        return Fit(tuple(problems), good, len(network.state_dict()), len(tensors))
+    try:
+        check_heads(network, layout, name)
+    except CheckpointError as error:
+        problems = [str(error)]
+    return Fit(tuple(problems), good, good, len(tensors))
 
 
 def without_values(content: Any) -> Any:

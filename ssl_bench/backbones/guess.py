@@ -25,7 +25,8 @@ _FOREIGN = (SslBenchError, KeyError, IndexError, ValueError, TypeError, Attribut
 
 @dataclass(frozen=True)
 class Guess:
-    """A layout and a network, how the file fits them, and ``like``: a model here whose card has both."""
+    """A layout and a network, how the file fits them, and ``like``: a model here whose card has both, if
+    the layout is more than bare names."""
 
     layout: str
     arch: str
@@ -90,7 +91,9 @@ def _as_a_card(shapes: Any, numbers: int) -> Iterator[Guess]:
         tried.add(pair)
         found = _try(shapes, layout, card.arch, card.arch_args)
         if found is not None:
-            yield Guess(card.weights.layout, card.arch, card.arch_args, found, _used(shapes, layout), card)
+            used = _used(shapes, layout)
+            like = card if used else None  # bare names of tensors are everybody's
+            yield Guess(card.weights.layout, card.arch, card.arch_args, found, used, like)
 
 
 def _by_shapes(shapes: Any) -> Iterator[Guess]:
@@ -130,13 +133,13 @@ def _try(shapes: Any, layout: Layout, arch: str, arch_args: Mapping[str, Any]) -
 
 
 def _ranked(found: Iterable[Guess]) -> list[Guess]:
-    """Whole fits first, then by the share that fits; then the layout that explains more of the file, one that a card here has
-    with this network, the plainer network, and the order of ``LAYOUTS`` (standard ones first)."""
+    """Whole fits first, then by the share that fits; then what takes more of the file, the layout that explains more of it, one
+    that a card here has with this network, the plainer network, and the order of ``LAYOUTS`` (standard ones first)."""
     order = {name: place for place, name in enumerate(LAYOUTS)}
 
     def key(guess: Guess) -> tuple[Any, ...]:
-        share = (not guess.exact, -guess.fit.share)
-        return (*share, -guess.used, guess.like is None, len(guess.arch_args), order[guess.layout])
+        fits = (not guess.exact, -guess.fit.share, -guess.fit.good)
+        return (*fits, -guess.used, guess.like is None, len(guess.arch_args), order[guess.layout])
 
     return sorted((guess for guess in found if guess.fit.good), key=key)
 

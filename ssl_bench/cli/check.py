@@ -1,4 +1,4 @@
-"""``ssl-bench check``: does a third party's model keep the contract?"""
+"""``ssl-bench check``: does a model keep the contract, does a card fit its file, and what kind of file is this?"""
 
 from __future__ import annotations
 
@@ -8,31 +8,39 @@ from typing import Annotated
 import typer
 
 from ssl_bench.cli import options
-from ssl_bench.cli.options import flag
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command("check")
 def check(
-    plugin: Annotated[str, typer.Argument(help="A plugin file (.py), a card (.yaml), or the name of a model.")],
-    weights: Annotated[str | None, flag("--weights", help="Your own copy of the model's checkpoint.")] = None,
+    plugin: Annotated[
+        str,
+        typer.Argument(help="A plugin file (.py), a card (.yaml), the name of a model, or a checkpoint without card."),
+    ],
+    weights: options.Weights = None,
     device: options.Device = "auto",
     include: options.Include = None,
     json: options.Json = False,
 ) -> None:
-    """Try a model on tiny versions of the tasks, offline and in seconds, and say what fails."""
+    """Try a model on tiny versions of the tasks, in seconds, and say what fails; for a bare checkpoint, write its card.
+
+    Where a card does not fit its file, the file's names and shapes say which layout or architecture would.
+    """
     options.include(include)
     from ssl_bench.cli.console import Bars, note, print_rows
     from ssl_bench.compute import Compute, resolve_device
     from ssl_bench.submission import check_model
 
+    if _is_checkpoint(plugin):
+        _suggest(Path(plugin).expanduser(), json)
+        return
     compute = Compute(device=resolve_device(device), progress=Bars())
     rows = []
     with compute.progress.bar("checking", len(names := _models_of(plugin))) as advance:
         for name in names:
             rows += [
-                {"model": name, "check": found.what, "result": found.problem or "ok"}
+                {"model": name, "check": found.what, "found": found.about, "result": found.problem or "ok"}
                 for found in check_model(name, compute, weights)
             ]
             advance(status=name)
@@ -40,6 +48,38 @@ def check(
     failed = sum(row["result"] != "ok" for row in rows)
     note(f"{failed} of {len(rows)} checks failed." if failed else f"All {len(rows)} checks passed.")
     raise typer.Exit(2 if failed else 0)
+
+
+def _is_checkpoint(plugin: str) -> bool:
+    """A file, a folder or the beginning of the names of several (TensorFlow) that is neither card, plugin nor model."""
+    from ssl_bench.model_files import looks_like_path
+    from ssl_bench.registry import registry
+
+    path = Path(plugin).expanduser()
+    if path.suffix in {".py", ".yaml", ".yml"} or plugin in registry().models or ".yaml:" in plugin:
+        return False
+    if path.is_dir():
+        return not (path / "card.yaml").is_file()
+    named_so = path.suffix in _SUFFIXES or looks_like_path(plugin)
+    return named_so or path.is_file() or path.with_name(f"{path.name}.index").is_file()
+
+
+_SUFFIXES = {".pth", ".pt", ".tar", ".th", ".torch", ".bin", ".ckpt", ".pkl", ".npz", ".safetensors", ".zip", ".gz"}
+
+
+def _suggest(path: Path, json: bool) -> None:
+    """Print a card for a checkpoint; what to know about it goes to stderr."""
+    from ssl_bench.backbones.suggest import suggest_card
+    from ssl_bench.cli.console import note, out, print_json
+
+    card, notes = suggest_card(path)
+    if json:
+        print_json({"card": card, "notes": notes})
+    elif card:
+        out(card)
+    for said in [] if json else notes:
+        note(said, style="" if card else "red")
+    raise typer.Exit(0 if card else 2)
 
 
 def _models_of(plugin: str) -> list[str]:

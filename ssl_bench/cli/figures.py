@@ -25,7 +25,7 @@ def figure(
     kind: Annotated[str, typer.Argument(help="What to draw.", metavar="bars|scatter|attention|neighbours")],
     out: Annotated[Path, flag("--out", help="File to write, .png or .svg.")],
     model: Annotated[str | None, flag("--model", "-m", help="Model of attention and neighbours.")] = None,
-    weights: Annotated[str | None, flag("--weights", help="Your own copy of the model's checkpoint.")] = None,
+    weights: options.Weights = None,
     dataset: Annotated[str, flag("--dataset", help="Data set whose images are shown.")] = "placed_digits",
     image: Annotated[list[Path] | None, flag("--image", help="Attention: an image file instead. Repeatable.")] = None,
     count: Annotated[int, flag("--count", help="Images of the data set to show.", min=1)] = 6,

@@ -61,6 +61,9 @@ Include = Annotated[
     list[Path] | None,
     flag("--include", help="Card (.yaml), plugin (.py), or a folder of them. Repeatable."),
 ]
+Weights = Annotated[
+    str | None, flag("--weights", help="Your own copy of the model's checkpoint: a path or an http(s) address.")
+]
 Models = Annotated[list[str] | None, flag("--model", "-m", help="Model name, comma list or glob. Repeatable.")]
 Tasks = Annotated[list[str] | None, flag("--task", "-t", help="Task name, group, comma list or glob. Repeatable.")]
 

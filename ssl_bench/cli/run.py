@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 def run(
     model: options.Models = None,
     task: options.Tasks = None,
-    weights: Annotated[str | None, flag("--weights", help="Your own copy of the model's checkpoint.")] = None,
+    weights: options.Weights = None,
     data_root: options.DataRoot = None,
     results: options.Results = None,
     device: options.Device = "auto",
