@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from ssl_bench.cards import DatasetCard, Modality, TaskCard
 from ssl_bench.errors import SettingsError
+from ssl_bench.model_words import INPUTS
 from ssl_bench.registry import CodeModel, Registry
 from ssl_bench.selection import is_pattern, select_models, select_tasks, split_names
-
-_WORDS: dict[Modality, str] = {"image": "images", "video": "video clips", "audio": "spectrograms"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def choose(models: Sequence[str], tasks: Sequence[str], known: Registry) -> Choi
         tuple(card for card in cards if card.name in used),
         {name: cells[name] for name in names if cells[name]},
         tuple(
-            f"Left out on data of another kind: {', '.join(m)}, which take {_WORDS[kind]}." for kind, m in wrong.items()
+            f"Left out on data of another kind: {', '.join(m)}, which take {INPUTS[kind]}." for kind, m in wrong.items()
         ),
     )
 
@@ -76,6 +75,6 @@ def _offered_by(task: TaskCard, known: Registry) -> Modality:
 def _unsuited(models: Sequence[str], takes: Modality, task: str, offers: Modality) -> SettingsError:
     names = f"Model {models[0]} takes" if len(models) == 1 else f"Models {', '.join(models)} take"
     return SettingsError(
-        f"{names} {_WORDS[takes]}, but the data of {task} are {_WORDS[offers]}.",
-        f"Choose a task on {_WORDS[takes]}, or a model that takes {_WORDS[offers]}.",
+        f"{names} {INPUTS[takes]}, but the data of {task} are {INPUTS[offers]}.",
+        f"Choose a task on {INPUTS[takes]}, or a model that takes {INPUTS[offers]}.",
     )

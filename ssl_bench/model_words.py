@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ssl_bench.cards import ModelCard, PreprocessCard, Weights
+from ssl_bench.cards import Modality, ModelCard, PreprocessCard, Weights
 from ssl_bench.licences import in_words
 
 VECTORS = {
@@ -15,8 +15,11 @@ VECTORS = {
     "cls_before_norm": "class token of the last block, before the final norm",
     "cls_mean": "class token, then mean of the patch tokens, of the last block, after the final norm",
     "pool": "last feature map, averaged over all positions",
-    "default": "what the network returns for an image",
+    "projected": "in the space shared with texts, after the linear projection, not normalised",
+    "pre_projection": "before the linear projection to the space shared with texts",
+    "default": "what the network returns",
 }
+INPUTS: dict[Modality, str] = {"image": "images", "video": "video clips", "audio": "spectrograms"}
 _LAST = re.compile(r"last(\d+)_cls(_mean)?")
 _LABELS = {"none": "no labels", "labels": "class labels", "text": "texts"}
 _PRESET_MEAN, _PRESET_STD = PreprocessCard().mean, PreprocessCard().std
@@ -94,8 +97,8 @@ def page(shown: dict[str, Any], card: ModelCard) -> Section:
         "licence": in_words(card.licence) if weights else card.licence,
         "network": card.arch + (f" with {arguments}" if arguments else ""),
         "parameters": _count(shown.get("parameters")),
-        "input": "images" if card.modality == "image" else card.modality,
-        "preprocessing": _TIMM if _timm_decides(card) else preprocess_in_words(card.preprocess),
+        "input": INPUTS[card.modality],
+        "preprocessing": _transform(card),
         "vector": vector_in_words(card.embedding, lengths.get("default")),
         **{
             f"for {protocol}": vector_in_words(name, lengths.get(protocol))
@@ -110,7 +113,15 @@ def page(shown: dict[str, Any], card: ModelCard) -> Section:
     return {label: value for label, value in section.items() if value}
 
 
-_TIMM = "timm's own for this network, where timm has it"
+def _transform(card: ModelCard) -> list[str] | str | None:
+    """Spectrograms come normalised: no transform of images makes them."""
+    if card.modality == "audio":
+        return None
+    return (
+        "timm's own for this network, where timm has it"
+        if _timm_decides(card)
+        else preprocess_in_words(card.preprocess)
+    )
 
 
 def _timm_decides(card: ModelCard) -> bool:

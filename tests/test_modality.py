@@ -102,3 +102,15 @@ def test_a_dry_run_leaves_them_out_too(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert [row["model"] for row in json.loads(done.out)] == ["mae_vitb16"]
     assert "Left out" in done.err
+
+
+def test_show_says_what_such_a_model_takes_and_proposes_no_task_on_images() -> None:
+    clips = ssl_bench("show", "model", "maest_vitl16")
+    assert "video clips" in clips.out
+    assert "then the norm" in clips.out
+    assert "knn_imagenet" not in clips.out
+    sounds = ssl_bench("show", "model", "audiomae_vitb16").out
+    assert "spectrograms" in sounds
+    assert "Licences conflict" in sounds
+    assert "preprocessing" not in sounds
+    assert "knn_imagenet" in ssl_bench("show", "model", "clip_vitb16").out
