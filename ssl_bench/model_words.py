@@ -13,6 +13,7 @@ VECTORS = {
     "mean_patch": "mean of the patch tokens of the last block, after the final norm",
     "mean_token": "mean of all tokens of the last block, the class token too, after the final norm",
     "cls_before_norm": "class token of the last block, before the final norm",
+    "cls_mean_before_norm": "class token and mean patch token of the last block, before the final norm",
     "cls_mean": "class token, then mean of the patch tokens, of the last block, after the final norm",
     "pool": "last feature map, averaged over all positions",
     "projected": "in the space shared with texts, after the linear projection, not normalised",
