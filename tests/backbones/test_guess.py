@@ -10,7 +10,7 @@ from proofs import PROOFS
 from proofs.proof import Proof
 
 from ssl_bench.backbones.fit import fit, skeleton
-from ssl_bench.backbones.guess import Guess, guess, guess_layouts, same_tensors
+from ssl_bench.backbones.guess import guess, guess_layouts, same_tensors
 from ssl_bench.backbones.layouts import layout_of
 from ssl_bench.backbones.readers import open_checkpoint
 from ssl_bench.cards import ModelCard

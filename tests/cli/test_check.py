@@ -12,6 +12,7 @@ from command import Done, ssl_bench
 from proofs import PROOFS
 from proofs.proof import Proof
 
+from ssl_bench import registry
 from ssl_bench.backbones.preflight import preflight
 from ssl_bench.compute import Compute
 from ssl_bench.model_files import model_of_file
@@ -31,6 +32,8 @@ def save(model: str, path: Path, form: str = "") -> Path:
 
 
 def check(folder: Path, weights: str, arch: str = "resnet50", **more: Any) -> Done:
+    registry.registry.cache_clear()
+    registry._CURRENT.clear()
     fields = {"arch": arch, "weights": {"path": weights, "layout": more.pop("layout", "moco")}, **more}
     (folder / "card.yaml").write_text(yaml.safe_dump({"method": "mine", "models": {"mine": fields}}))
     return ssl_bench("check", folder / "card.yaml", "--json")
@@ -38,7 +41,7 @@ def check(folder: Path, weights: str, arch: str = "resnet50", **more: Any) -> Do
 
 def problem(done: Done, what: str = "tensors") -> str:
     assert done.code == 2
-    assert [row["check"] for row in done.json if row["result"] != "ok"][0] == what
+    assert next(row["check"] for row in done.json if row["result"] != "ok") == what
     return str(next(row["result"] for row in done.json if row["check"] == what))
 
 
