@@ -22,6 +22,8 @@ BUILDERS = {
     "digits": "ssl_bench.data.digits:digits",
     "placed_digits": "ssl_bench.data.digits:placed_digits",
     "shapes": "ssl_bench.data.shapes:shapes",
+    "voc": "ssl_bench.data.voc:voc",
+    "coco": "ssl_bench.data.coco:coco",
     "imagefolder": "ssl_bench.data.imagefolder:imagefolder",
     "imagenet": "ssl_bench.data.imagenet:imagenet",
     "cifar": "ssl_bench.data.cifar:cifar",
@@ -33,6 +35,13 @@ BUILDERS = {
     "dtd": "ssl_bench.data.torchvision_sets:dtd",
     "aircraft": "ssl_bench.data.torchvision_sets:aircraft",
     "cars": "ssl_bench.data.torchvision_sets:cars",
+    "voc12": "ssl_bench.data.segmentation_sets:voc12",
+    "ade20k": "ssl_bench.data.segmentation_sets:ade20k",
+    "camvid": "ssl_bench.data.segmentation_sets:camvid",
+    "cityscapes": "ssl_bench.data.segmentation_sets:cityscapes",
+    "nyuv2": "ssl_bench.data.rgbd_sets:nyuv2",
+    "hypersim": "ssl_bench.data.rgbd_sets:hypersim",
+    "seven_scenes": "ssl_bench.data.rgbd_sets:seven_scenes",
 }
 
 

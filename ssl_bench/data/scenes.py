@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,15 +23,21 @@ class Instances:
     """The n objects of an image. ``boxes``: (n, 4) float32, x1 y1 x2 y2 in pixels from the image's upper left corner.
     ``labels``: (n,) int64, classes from 0. ``masks``: (n, H, W) bool, or None where the data set has none.
     ``difficult``: (n,) bool, VOC's objects that are neither positives nor errors. ``crowd``: (n,) bool, COCO's regions
-    that hold several objects; detections there are neither."""
+    that hold several objects; detections there are neither. ``areas``: (n,) float32 pixels, what COCO calls small, medium
+    and large; by default the masks', or the boxes'."""
 
     boxes: np.ndarray
     labels: np.ndarray
     masks: np.ndarray | None = None
     difficult: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     crowd: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    areas: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
+        if len(self.areas) == 0:
+            sides = self.boxes[:, 2:] - self.boxes[:, :2]
+            areas = sides.prod(1) if self.masks is None else self.masks.sum((1, 2))
+            object.__setattr__(self, "areas", areas.astype(np.float32))
         for flag in ("difficult", "crowd"):
             if len(getattr(self, flag)) == 0:
                 object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
@@ -53,7 +60,8 @@ class SceneSplit(Split):
         """(H, W) uint8 of the image's size: classes from 0, ``IGNORE`` (255) where nothing is known."""
         raise self._lacks("label_map")
 
-    def instances(self, index: int) -> Instances:
+    def instances(self, index: int, masks: bool = True) -> Instances:
+        """``masks``: whether they are wanted; drawing them takes time."""
         raise self._lacks("instances")
 
     def depth(self, index: int) -> np.ndarray:
@@ -66,6 +74,10 @@ class SceneSplit(Split):
 
     def captions(self, index: int) -> tuple[str, ...]:
         raise self._lacks("captions")
+
+    def target_files(self, index: int) -> tuple[Path, ...]:
+        """The files of an image's targets, if it has any of its own: ``data check`` looks whether they are there."""
+        return ()
 
     @abstractmethod
     def identity(self, index: int) -> str: ...
@@ -99,8 +111,8 @@ class SceneSubset(Subset, SceneSplit):
     def label_map(self, index: int) -> np.ndarray:
         return self.parent.label_map(int(self.indices[index]))
 
-    def instances(self, index: int) -> Instances:
-        return self.parent.instances(int(self.indices[index]))
+    def instances(self, index: int, masks: bool = True) -> Instances:
+        return self.parent.instances(int(self.indices[index]), masks)
 
     def depth(self, index: int) -> np.ndarray:
         return self.parent.depth(int(self.indices[index]))
@@ -111,6 +123,9 @@ class SceneSubset(Subset, SceneSplit):
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.parent.captions(int(self.indices[index]))
+
+    def target_files(self, index: int) -> tuple[Path, ...]:
+        return self.parent.target_files(int(self.indices[index]))
 
     def identity(self, index: int) -> str:
         return self.parent.identity(int(self.indices[index]))

@@ -86,12 +86,12 @@ class ShapesSplit(SceneSplit):
         label_map: np.ndarray = np.where(seen, kinds, 255).astype(np.uint8)[scene.owner + 1]
         return label_map
 
-    def instances(self, index: int) -> Instances:
+    def instances(self, index: int, masks: bool = True) -> Instances:
         scene = draw(*self.keys[index])
-        masks = np.stack([scene.owner == i for i in range(len(scene.things))])
-        kept = masks.sum(axis=(1, 2)) >= VISIBLE
+        seen = np.stack([scene.owner == i for i in range(len(scene.things))])
+        kept = seen.sum(axis=(1, 2)) >= VISIBLE
         labels = np.array([thing.kind + 1 for thing in scene.things], dtype=np.int64)
-        return Instances(np.stack([_box(mask) for mask in masks[kept]]), labels[kept], masks[kept])
+        return Instances(np.stack([_box(mask) for mask in seen[kept]]), labels[kept], seen[kept])
 
     def depth(self, index: int) -> np.ndarray:
         return draw(*self.keys[index]).depth
