@@ -13,6 +13,8 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset, Split
 from ssl_bench.data.imagefolder import EXTENSIONS, class_folders, image_files
 from ssl_bench.data.prepare import prepare_imagenet
+from ssl_bench.data.scene_checks import check_targets
+from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.errors import DataError, ImageError
 from ssl_bench.progress import Progress, Silent
 from ssl_bench.registry import registry
@@ -140,11 +142,26 @@ def _check_image(split: Split, index: int, report: Report, decode: bool) -> None
         report.add("missing", file, "the file is listed, but not there")
     elif file is not None and file.stat().st_size == 0:
         report.add("wrong", file, "the file is empty")
-    elif decode:
+    elif decode and not isinstance(split, SceneSplit):
         try:
             split.image(index)
         except ImageError as error:
             report.add("wrong", file or split.identity(index), error.message)
+    if isinstance(split, SceneSplit):
+        _check_scene(split, index, report, decode)
+
+
+def _check_scene(split: SceneSplit, index: int, report: Report, decode: bool) -> None:
+    """The image's targets: are they there, and with ``decode``, do they fit the image and the classes?"""
+    missing = [path for path in split.target_files(index) if not path.is_file()]
+    for path in missing:
+        report.add("missing", path, f"the target of {split.file(index)} is not there")
+    image = split.file(index)
+    if decode and not missing and (image is None or image.is_file()):
+        try:
+            check_targets(split, index)
+        except DataError as error:
+            report.add("wrong", image or split.identity(index), error.message)
 
 
 def _check_folders(card: DatasetCard, root: Path, report: Report) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +32,20 @@ def open_rgb(path: Path) -> Image.Image:
 
     CMYK, grey, palette and transparent images are converted as ``Image.convert("RGB")`` does in the authors' loaders.
     """
-    try:
+    with explained(path):
         content = path.read_bytes()
         if not content:
             raise ValueError("the file is empty")
         with Image.open(io.BytesIO(content)) as image:
-            return to_rgb(image)
+            rgb = to_rgb(image)
+    return rgb
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Whatever Pillow raises on a broken file becomes an :class:`ImageError` that names it."""
+    try:
+        yield
     except _BROKEN as error:
         raise ImageError(
             f"{path}: cannot be read as an image: {_reason(error)}.",
