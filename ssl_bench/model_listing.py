@@ -21,14 +21,14 @@ def list_models(
     method: str | None = None,
     arch: str | None = None,
     licence: str | None = None,
-    data: str | None = None,
+    pretrained_on: str | None = None,
     modality: str | None = None,
     min_params: float | None = None,
     max_params: float | None = None,
     cached: bool = False,
     commercial: bool = False,
 ) -> list[Row]:
-    """Models that pass every filter: ``method``, ``arch``, ``licence`` and ``data`` are parts of what the card says (arch:
+    """Models that pass every filter: ``method``, ``arch``, ``licence`` and ``pretrained_on`` are parts of what the card says (arch:
     also of the model's name), case does not matter; ``min_params`` and ``max_params`` in millions; ``cached``: whose
     checkpoint is here; ``commercial``: whose licence is stated and allows commercial use."""
     rows = []
@@ -41,7 +41,7 @@ def list_models(
             _says(method, card.method)
             and _says(arch, f"{card.arch} {name}")
             and _says(licence, card.licence)
-            and _says(data, card.pretrain.dataset)
+            and _says(pretrained_on, card.pretrain.dataset)
             and modality in {None, card.modality}
             and (min_params is None or (parameters is not None and parameters >= min_params * 1e6))
             and (max_params is None or (parameters is not None and parameters <= max_params * 1e6))

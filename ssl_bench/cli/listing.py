@@ -20,7 +20,9 @@ def list_(
     method: Annotated[str | None, flag("--method", help="Models or recipes whose method contains this text.")] = None,
     arch: Annotated[str | None, flag("--arch", help="Models whose architecture or name contains this text.")] = None,
     licence: Annotated[str | None, flag("--licence", help="Models whose licence contains this text.")] = None,
-    data: Annotated[str | None, flag("--data", help="Models pretrained on data that contain this text.")] = None,
+    pretrained_on: Annotated[
+        str | None, flag("--pretrained-on", help="Models whose pretraining data contain this text.")
+    ] = None,
     modality: Annotated[str | None, flag("--modality", help="Models of image, video or audio.")] = None,
     min_params: Annotated[float | None, flag("--min-params", help="Models of at least N million parameters.")] = None,
     max_params: Annotated[float | None, flag("--max-params", help="Models of at most N million parameters.")] = None,
@@ -45,7 +47,7 @@ def list_(
         "method": method,
         "arch": arch,
         "licence": licence,
-        "data": data,
+        "pretrained_on": pretrained_on,
         "modality": modality,
         "min_params": min_params,
         "max_params": max_params,
