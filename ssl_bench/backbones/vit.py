@@ -83,6 +83,12 @@ class ViTBackbone(Backbone):
             raise SettingsError(f"Model {self.name} has {depth} blocks and no class token in block {number}.")
         return _cls_mean(self._after_block(images, number), self.module.num_prefix_tokens)
 
+    def mean_before_norm(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, D): mean patch token as the last block gives it, on which MAE's and BEiT's fine-tuning put a norm of their own
+        (facebookresearch/mae models_vit.py, ``fc_norm``)."""
+        tokens = self._after_block(images, len(self.module.blocks))
+        return tokens[:, self.module.num_prefix_tokens :].mean(dim=1)
+
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         return pyramid([self.layers(images)[0].map], (images.shape[-2], images.shape[-1]))
 

@@ -95,7 +95,7 @@ def from_files(plan: Plan, split: Split, specs: Sequence[ViewSpec], compute: Com
         num_workers=compute.workers,
         collate_fn=_collate,
         pin_memory=compute.device.type == "cuda",
-        worker_init_fn=_leave_signals_to_parent,
+        worker_init_fn=leave_signals_to_parent,
         generator=torch.Generator().manual_seed(0),
     )
     named: set[str] = set()
@@ -156,7 +156,7 @@ def _collate(samples: list[Any]) -> tuple[Views | SslBenchError, list[str]]:
     return views, [message for _, broken in samples for message in broken]
 
 
-def _leave_signals_to_parent(worker: int) -> None:
+def leave_signals_to_parent(worker: int) -> None:
     """Ctrl-C reaches the workers too; they must live until the parent has finished its step and saved."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from ssl_bench.backbones.archs import build, wrap
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.cards import RecipeCard
-from ssl_bench.compute import Compute, init_processes, mean_over_processes, rank, world_size
+from ssl_bench.compute import Compute, init_processes, rank, world_size
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.methods.method import Method
@@ -30,6 +29,7 @@ from ssl_bench.training.log import Log, Row
 from ssl_bench.training.online_knn import online_knn
 from ssl_bench.training.optim import build_optimizer
 from ssl_bench.training.plan import Plan
+from ssl_bench.training.processes import any_process, wait
 from ssl_bench.training.state import exclusive, load_state, save_state
 from ssl_bench.training.step import Stepper
 from ssl_bench.training.views import view_specs
@@ -105,7 +105,7 @@ class _Run:
             self._steps(stop)
         if rank() == 0:
             export(self.method.evaluated, self.recipe, self.out)
-        _wait()
+        wait()
         name = self.recipe.model_name or self.recipe.name
         return TrainingResult(self.out / CARD, name, self.done.metrics, self.done.step, self.done.seconds)
 
@@ -123,7 +123,7 @@ class _Run:
                 advance(1, f"loss {terms['loss']:.4g}  {speed:.0f} images/s")
                 self.done = replace(self.done, step=step + 1, seconds=time.perf_counter() - began)
                 self._after(step, terms, speed)
-                if _any(stop.requested, self.compute):
+                if any_process(stop.requested, self.compute.device):
                     self._save()
                     self.compute.progress.note(f"Stopped after step {step + 1}; the same command goes on from there.")
                     raise KeyboardInterrupt
@@ -154,7 +154,7 @@ class _Run:
             if every and ((epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs):
                 found["knn_top1"] = online_knn(backbone, self.split, self.compute)
             self.done = replace(self.done, low_epochs=self.monitor.low_epochs)
-        _wait()
+        wait()
         return found
 
     def _spread(self, features: torch.Tensor, epoch: int) -> Row:
@@ -183,7 +183,7 @@ class _Run:
     def _save(self) -> None:
         if rank() == 0:
             save_state(self.out / STATE, self.plan, self.done, self.parts)
-        _wait()
+        wait()
 
 
 def build_method(recipe: RecipeCard, plan: Plan, compute: Compute) -> tuple[Method, list[Any]]:
@@ -198,15 +198,3 @@ def build_method(recipe: RecipeCard, plan: Plan, compute: Compute) -> tuple[Meth
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
     # Channels last: convolutions run 1.1 to 1.6 times as fast on a CPU, and with autocast on a GPU; nothing else changes.
     return method.to(compute.device).to(memory_format=torch.channels_last), specs
-
-
-def _any(stop: bool, compute: Compute) -> bool:
-    """Whether any process was asked to stop: all leave at the same step."""
-    if world_size() == 1:
-        return stop
-    return bool(mean_over_processes(torch.tensor(float(stop), device=compute.device)) > 0)
-
-
-def _wait() -> None:
-    if world_size() > 1:
-        dist.barrier()

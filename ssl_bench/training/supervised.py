@@ -13,11 +13,12 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from ssl_bench.cards import OptimizerCard
-from ssl_bench.compute import Compute
+from ssl_bench.compute import Compute, mean_over_processes, rank
 from ssl_bench.errors import SettingsError, TrainingError
 from ssl_bench.training.batches import generator
 from ssl_bench.training.interrupt import StopRequest
 from ssl_bench.training.optim import build_optimizer, clip_gradients, set_schedule
+from ssl_bench.training.processes import any_process, average_gradients, wait
 from ssl_bench.training.saved import Saved
 from ssl_bench.training.schedules import cosine, steps
 
@@ -43,6 +44,9 @@ class Schedule:
 
         cosine  half a cosine;     step  x ``factor`` at each of ``milestones`` (in steps);
         poly    final + (1 - final) (1 - t)^power,  t = share of the steps after the warm-up
+
+    ``hold``: the rate changes every so many steps only (the steps of an epoch: schedules by epochs). ``through``: the
+    curve began at step 0 and the warm-up hides its beginning (timm's schedulers, thus DeiT).
     """
 
     total: int
@@ -53,14 +57,18 @@ class Schedule:
     milestones: tuple[int, ...] = ()
     factor: float = 0.1
     power: float = 1.0
+    hold: int = 1
+    through: bool = False
 
     def at(self, step: int) -> float:
         """Factor on the learning rate at this step (0 is the first)."""
+        step -= step % self.hold
         if step < self.warmup:
             return self.warmup_from + (1 - self.warmup_from) * step / self.warmup
         if self.curve == "step":
             return steps(step, 1.0, self.milestones, self.factor)
-        after, length = step - self.warmup, max(self.total - self.warmup, 1)
+        hidden = 0 if self.through else self.warmup
+        after, length = step - hidden, max(self.total - hidden, 1)
         if self.curve == "cosine":
             return cosine(after, length, 1.0, self.final)
         if self.curve == "poly":
@@ -99,6 +107,7 @@ def fit(
     ``groups``: see :func:`build_optimizer`. The state is saved at the end of every epoch, every ``SAVE_EVERY`` steps and
     when Ctrl-C or SIGTERM asks to stop (then ``KeyboardInterrupt`` follows); with the same ``saved`` the training goes
     on there and ends, on a CPU, with the same bits. The caller removes ``saved`` when the result is in the record.
+    Of several processes each gives ``batches`` its share of the images: the loss and its gradient are the mean of theirs.
     Raises :class:`TrainingError` if the loss is not finite.
     """
     run = _Run(module, loss, training, compute, saved, groups)
@@ -149,7 +158,7 @@ class _Run:
                 for _ in range(min(updates - at, total - self.step)):
                     terms = self._update(stream)
                     advance(1, status=", ".join(f"{key} {value:.4g}" for key, value in terms.items()))
-                    if stop.requested:
+                    if any_process(stop.requested, self.compute.device):
                         self._save()
                         self.compute.progress.note(
                             f"Stopped after step {self.step}; the same command goes on from there."
@@ -162,18 +171,22 @@ class _Run:
 
     def _update(self, stream: Iterator[Any]) -> dict[str, float]:
         """One update of the weights; the mean terms of its batches."""
-        torch.manual_seed(generator("supervised", self.compute.seed, self.step).initial_seed())
+        others = [rank()] if rank() else []  # dropout of every process is its own
+        torch.manual_seed(generator("supervised", self.compute.seed, self.step, *others).initial_seed())
         card, accumulate = self.training.optimizer, self.training.accumulate
         set_schedule(self.optimizer, card.lr * self.training.schedule.at(self.step), card.weight_decay)
         self.optimizer.zero_grad(set_to_none=True)
         parts = [self._backward(next(stream), accumulate) for _ in range(accumulate)]
-        means = {key: sum(part[key] for part in parts) / accumulate for key in parts[0]}
+        values = torch.stack([torch.stack(list(part.values())) for part in parts]).mean(0)
+        means = dict(zip(parts[0], mean_over_processes(values).tolist(), strict=True))
         if not math.isfinite(means["loss"]):
             raise TrainingError(
                 f"The loss of step {self.step} is {means['loss']}.", "Lower the learning rate or use another precision."
             )
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        average_gradients(trained)
         self.scaler.unscale_(self.optimizer)
-        clip_gradients((p for group in self.optimizer.param_groups for p in group["params"]), card)
+        clip_gradients(trained, card)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -181,14 +194,20 @@ class _Run:
             self.average.update(self.module)
         return means
 
-    def _backward(self, batch: Any, accumulate: int) -> dict[str, float]:
+    def _backward(self, batch: Any, accumulate: int) -> dict[str, torch.Tensor]:
         with self.compute.autocast() if self.compute.precision != "fp32" else nullcontext():
             terms = self.loss(self.module, batch)
         scaled: torch.Tensor = self.scaler.scale(terms["loss"] / accumulate)
         scaled.backward()  # type: ignore[no-untyped-call]
-        return {key: float(value.detach()) for key, value in terms.items()}
+        return {key: value.detach().float() for key, value in terms.items()}
 
     def _save(self) -> None:
+        """By the first process; the others wait, so that none goes on and is stopped before the state is there."""
+        if rank() == 0:
+            self._write()
+        wait()
+
+    def _write(self) -> None:
         state: dict[str, Any] = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"scaler": self.scaler.state_dict(), "step": self.step}
         if self.average is not None:
