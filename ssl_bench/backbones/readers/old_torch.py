@@ -22,7 +22,7 @@ from ssl_bench.backbones.readers.problems import damaged, forbidden
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
-_DTYPES = {
+DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
@@ -32,7 +32,9 @@ _DTYPES = {
     "CharStorage": torch.int8,
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
+    "BFloat16Storage": torch.bfloat16,
 }
+"""What a storage of each type in a pickle holds."""
 
 
 def is_one(head: bytes) -> bool:
@@ -97,8 +99,8 @@ class _Reader(pickle.Unpickler):
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_parameter": self._parameter,
         }
-        if module in {"torch", "torch.cuda"} and name in _DTYPES:
-            return _DTYPES[name]
+        if module in {"torch", "torch.cuda"} and name in DTYPES:
+            return DTYPES[name]
         if f"{module}.{name}" not in known:
             raise forbidden(self.path, f"{module}.{name}")
         return known[f"{module}.{name}"]
