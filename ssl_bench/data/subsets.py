@@ -12,6 +12,7 @@ MSN's folders may keep their own names (``imagenet_subsets<draw>/``), and the th
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,6 +79,23 @@ def holdout(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray,
     for _, members in _shuffled(labels, seed):
         held.append(members[: min(len(members) - 1, max(1, round(len(members) * fraction)))])
     held_out = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), held_out), held_out
+
+
+def held_out_images(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(kept, held out) positions, sorted; exactly ``count`` images are held out, from each class in proportion (largest
+    remainders). A class keeps at least one image."""
+    groups = _shuffled(labels, seed)
+    sizes = np.array([len(members) for _, members in groups])
+    if not 0 < count <= (sizes - 1).sum():
+        raise SettingsError(f"{count} images cannot be held out of {len(labels)} in {len(groups)} classes.")
+    share = sizes * count / sizes.sum()
+    taken = np.minimum(np.floor(share).astype(int), sizes - 1)
+    for place in itertools.cycle(np.argsort(taken - share, kind="stable").tolist()):
+        if taken.sum() == count:
+            break
+        taken[place] += taken[place] < sizes[place] - 1
+    held_out = np.sort(np.concatenate([members[:n] for (_, members), n in zip(groups, taken, strict=True)]))
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 

@@ -88,13 +88,14 @@ class VocSplit(FileSplit, SceneSplit):
 
 
 def voc(root: Path, card: DatasetCard) -> Dataset:
-    """``options``: ``train`` and ``test``, each a list of ``VOC<year>/<set>``."""
+    """``options``: ``train``, ``test`` and perhaps ``val``, each a list of ``VOC<year>/<set>``."""
     devkit = devkit_of(root, card)
-    train, test = (
-        VocSplit(devkit, [image for part in card.options[name] for image in listed(devkit, part)])
-        for name in ("train", "test")
-    )
-    return Dataset(card.name, train, test, metric=card.metric)
+    splits = {
+        name: VocSplit(devkit, [image for part in card.options[name] for image in listed(devkit, part)])
+        for name in ("train", "test", "val")
+        if name in card.options
+    }
+    return Dataset(card.name, **splits, metric=card.metric)
 
 
 def devkit_of(root: Path, card: DatasetCard) -> Path:
