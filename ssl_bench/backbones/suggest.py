@@ -16,8 +16,11 @@ from ssl_bench.cards import ModelCard
 from ssl_bench.model_files import PRESETS
 
 
-def suggest_card(path: Path) -> tuple[str | None, list[str]]:
-    """For a checkpoint without card: a card to paste (None where nothing fits whole), and what to know about it."""
+def suggest_card(path: Path, url: str | None = None) -> tuple[str | None, list[str]]:
+    """For a checkpoint without card: a card to paste (None where nothing fits whole), and what to know about it.
+
+    ``url``: from where the file was fetched, for the card; without it the card names the path.
+    """
     content = open_checkpoint(path)
     guesses = guess(content)
     exact = [found for found in guesses if found.exact]
@@ -27,7 +30,7 @@ def suggest_card(path: Path) -> tuple[str | None, list[str]]:
     rivals = {found.layout for found in guess_layouts(content, best.arch, best.arch_args) if found.exact}
     notes = [f"All {best.fit.total} tensors of {best.arch} are in the file, as layout {best.layout} names them."]
     others = [name for name in LAYOUTS if name in rivals - {best.layout}]
-    return _card(path, best), notes + _rivals(content, best, others)
+    return _card(path, url, best), notes + _rivals(content, best, others)
 
 
 def _rivals(content: Any, best: Guess, others: list[str]) -> list[str]:
@@ -48,17 +51,18 @@ def _nothing(content: Any, guesses: list[Guess]) -> list[str]:
     return [f"Nothing in the file is known here. At its top: {keys}."]
 
 
-def _card(path: Path, best: Guess) -> str:
+def _card(path: Path, url: str | None, best: Guess) -> str:
     """At most 12 lines of YAML."""
     like = best.like
     name = "".join(c if c.isalnum() else "_" for c in path.name.split(".")[0]).strip("_") or "mine"
+    place = json.dumps(url or str(path.resolve()), ensure_ascii=False)
     lines = [
         f"method: {like.method if like else 'mine'}",
         "models:",
         f"  {name}:",
         f"    arch: {best.arch}",
         *([f"    arch_args: {flow(best.arch_args)}"] if best.arch_args else []),
-        f"    weights: {{path: {json.dumps(str(path.resolve()), ensure_ascii=False)}, layout: {best.layout}}}",
+        f"    weights: {{{'url' if url else 'path'}: {place}, layout: {best.layout}}}",
         f"    preprocess: {_preprocess(like)}  # {'as ' + like.name if like else 'not in the file'}: is it your authors'?",
         f"    embedding: {like.embedding if like else 'default'}  # the vector that the authors evaluate",
     ]

@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False)
 def check(
     plugin: Annotated[
         str,
-        typer.Argument(help="A plugin file (.py), a card (.yaml), the name of a model, or a checkpoint without card."),
+        typer.Argument(
+            help="A plugin file (.py), a card (.yaml), a model, or a checkpoint without card (path or address)."
+        ),
     ],
     weights: options.Weights = None,
     device: options.Device = "auto",
@@ -33,7 +35,7 @@ def check(
     from ssl_bench.submission import check_model
 
     if _is_checkpoint(plugin):
-        _suggest(Path(plugin).expanduser(), json)
+        _suggest(plugin, json)
         return
     compute = Compute(device=resolve_device(device), progress=Bars())
     rows = []
@@ -51,11 +53,13 @@ def check(
 
 
 def _is_checkpoint(plugin: str) -> bool:
-    """A file, a folder or the beginning of the names of several (TensorFlow) that is neither card, plugin nor model."""
+    """An address, a file, a folder or the beginning of the names of several (TensorFlow) that is neither card, plugin nor model."""
     from ssl_bench.model_files import looks_like_path
     from ssl_bench.registry import registry
 
     path = Path(plugin).expanduser()
+    if plugin.startswith(("http://", "https://")):
+        return True
     if path.suffix in {".py", ".yaml", ".yml"} or plugin in registry().models or ".yaml:" in plugin:
         return False
     if path.is_dir():
@@ -67,12 +71,19 @@ def _is_checkpoint(plugin: str) -> bool:
 _SUFFIXES = {".pth", ".pt", ".tar", ".th", ".torch", ".bin", ".ckpt", ".pkl", ".npz", ".safetensors", ".zip", ".gz"}
 
 
-def _suggest(path: Path, json: bool) -> None:
-    """Print a card for a checkpoint; what to know about it goes to stderr."""
+def _suggest(place: str, json: bool) -> None:
+    """Print a card for a checkpoint; what to know about it goes to stderr. An address is fetched into the cache first."""
+    from ssl_bench.backbones.fetch import fetch
     from ssl_bench.backbones.suggest import suggest_card
-    from ssl_bench.cli.console import note, out, print_json
+    from ssl_bench.backbones.weights import is_address
+    from ssl_bench.cli.console import Bars, note, out, print_json
+    from ssl_bench.paths import cache_root
 
-    card, notes = suggest_card(path)
+    if is_address(place):
+        path, _ = fetch(place, cache_root() / "checkpoints", Bars())
+        card, notes = suggest_card(path, place)
+    else:
+        card, notes = suggest_card(Path(place).expanduser())
     if json:
         print_json({"card": card, "notes": notes})
     elif card:

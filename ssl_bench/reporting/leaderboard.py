@@ -133,6 +133,8 @@ def _row(label: str, about: dict[str, Any], cells: Sequence[Cell | None]) -> dic
         "method": about["method"],
         "family": family(about["architecture"]),
         "parameters_m": about["parameters_m"],
+        "licence": about["licence"],
+        "use": about["use"],
         "measured": any(cell is not None and cell.value is not None for cell in cells),
         "cells": [_cell(cell) for cell in cells],
     }

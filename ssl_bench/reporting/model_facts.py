@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ssl_bench.cards import ModelCard, Paper
 from ssl_bench.errors import SslBenchError
+from ssl_bench.licences import commercial, non_commercial
 from ssl_bench.registry import registry
 from ssl_bench.reporting.published import PublishedNumber
 from ssl_bench.results.record import Record
@@ -31,6 +32,7 @@ def facts(model: str, records: Sequence[Record], printed: Sequence[PublishedNumb
         "embedding": card.embedding if card else None,
         "pretraining": _pretraining(card),
         "licence": card.licence if card else None,
+        "use": _use(card),
         "notes": card.notes if card else None,
         "paper": paper_link(card.paper) if card and card.paper else None,
         "preprocess": last.preprocess if last else card.preprocess.model_dump(mode="json") if card else None,
@@ -94,6 +96,13 @@ def _card(model: str) -> ModelCard | None:
         return None
     entry = known.models.get(model)
     return entry if isinstance(entry, ModelCard) else entry.card
+
+
+def _use(card: ModelCard | None) -> str | None:
+    """``non-commercial`` or ``any``; None where no licence is stated."""
+    if card is None or not card.licence:
+        return None
+    return "non-commercial" if non_commercial(card.licence) else "any" if commercial(card.licence) else None
 
 
 def _pretraining(card: ModelCard | None) -> str | None:

@@ -147,6 +147,18 @@ def test_partial_results_are_faded_and_published_numbers_shown(site: Path) -> No
     assert "76.8?" in text
 
 
+def test_non_commercial_weights_are_marked(site: Path) -> None:
+    page = read(site / "index.html")
+    rows = dict(re.findall(r'<tr data-model="([^"]*)"(.*?)</tr>', page.text, re.DOTALL))
+    assert 'title="CC-BY-NC-4.0: non-commercial use only">NC<' in rows["swav_resnet50"]
+    assert "badge" not in rows["dino_vits16"]
+    assert [page.data["models"][name]["use"] for name in ("swav_resnet50", "dino_vits16", "mine")] == [
+        "non-commercial",
+        "any",
+        None,
+    ]
+
+
 def test_the_chart_is_inline(site: Path) -> None:
     text = (site / "index.html").read_text(encoding="utf-8")
     assert text.count("<svg") == 1
@@ -265,7 +277,8 @@ change("search", "vits"); seen.search = names(); change("search", "");
 change("method", "supervised"); seen.method = names(); change("method", "");
 change("dataset", "digits"); seen.dataset = [shown(), names()]; change("dataset", "");
 change("faded", false); seen.unfaded = names(); change("faded", true);
-change("printed", true); seen.printed = names().length; change("printed", false);
+change("printed", true); seen.printed = names().length;
+change("commercial", true); seen.commercial = names(); change("commercial", false); change("printed", false);
 document.querySelector('tr[data-model="dino_vits16"] .model').click();
 seen.dialog = [document.getElementById("details").open, document.getElementById("details").innerText];
 document.getElementById("close").click();
@@ -303,6 +316,8 @@ def test_the_page_works_in_a_browser(site: Path, tmp_path: Path) -> None:
     assert seen["dataset"] == [["Model", "Params", "knn_digits"], ["mine", "theirs", "yours"]]
     assert "yours" not in seen["unfaded"]
     assert seen["printed"] > 20
+    assert "dino_vits16" in seen["commercial"]
+    assert "swav_resnet50" not in seen["commercial"]
     assert seen["dialog"][0] is True
     assert "ssl-bench run --model dino_vits16 --task knn_imagenet" in seen["dialog"][1]
     assert "Caron et al. (ICCV 2021), Table 2" in seen["dialog"][1]

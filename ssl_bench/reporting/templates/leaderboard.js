@@ -21,6 +21,7 @@
     return (
       (!at("method").value || row.dataset.method === at("method").value) &&
       (!at("family").value || row.dataset.family === at("family").value) &&
+      (!at("commercial").checked || row.dataset.use === "any") &&
       words.every((word) => text.includes(word))
     );
   };
@@ -99,7 +100,7 @@
       ["Embedding", model.embedding],
       ["Pretraining", model.pretraining],
       ["Paper", model.paper && link(model.paper.title + " (" + model.paper.authors + ")", model.paper.url)],
-      ["Licence", model.licence],
+      ["Licence", model.licence && model.licence + (model.use === "non-commercial" ? ": non-commercial use only" : "")],
       ["Notes", model.notes],
       ["Preprocessing", settings(model.preprocess)],
       ["Weights", weights.source],
