@@ -43,6 +43,8 @@ PROTOCOLS = {
     "semi": "ssl_bench.protocols.semi:SemiSupervised",
     "label_free": "ssl_bench.protocols.label_free:LabelFree",
     "throughput": "ssl_bench.protocols.throughput:Throughput",
+    "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
+    "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",
 }
 METHODS = {
     "simclr": "ssl_bench.methods.contrastive.simclr:SimCLR",

@@ -1,10 +1,11 @@
-"""Multinomial logistic regression with an L2 penalty, by L-BFGS, for several problems and a path of penalties at once.
+"""Logistic regression with an L2 penalty, by L-BFGS, for several problems and a path of penalties at once.
 
 For n samples (x_i, y_i) and penalty L, as facebookresearch/msn ``logistic_eval.py`` states it::
 
     minimise over W (C, D), b (C):    P(W, b) = (1/n) sum_i CE(W x_i + b, y_i) + (L/n) |W|^2 / 2
 
-scikit-learn's ``LogisticRegression(C=1/L)`` has the same minimum. b is not penalised, and 0 unless asked for.
+scikit-learn's ``LogisticRegression(C=1/L)`` has the same minimum. b is not penalised, and 0 unless asked for. With several
+labels an image, sum_c BCE(w_c x_i + b_c, y_ic) stands for CE: one binary regression a class, each with its own minimum.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def logistic_path(
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
 ) -> list[Logistic]:
-    """Solve ``x`` (B, N, D), ``y`` (B, N) for every penalty, in the order given.
+    """Solve ``x`` (B, N, D), ``y`` (B, N), or (B, N, C) bool for binary regressions, for every penalty, in the order given.
 
     Solved from the strongest penalty to the weakest, each started at the solution before. ``tolerance`` bounds the
     relative duality gap (MSN: 1e-3). Computes in the precision of ``x``; sums that decide are in double precision.
     """
-    if x.ndim != 3 or y.shape != x.shape[:2] or min(penalties) <= 0:
+    if x.ndim != 3 or y.shape not in {x.shape[:2], (*x.shape[:2], classes)} or min(penalties) <= 0:
         raise ValueError(f"x {tuple(x.shape)}, y {tuple(y.shape)}, penalties {penalties}")
     basis, weight = coordinates(x)
     z = x @ basis
@@ -96,7 +97,7 @@ class _Problem:
         self.w = z.new_zeros(len(z), classes, z.shape[-1])
         self.pairs = SecantPairs()
         self.ridge = 0.0
-        # Boehning's bound: the loss's Hessian is at most (1/2) X'X / n.
+        # Boehning's bound: the loss's Hessian is at most (1/2) X'X / n (binary: 1/4).
         self.curvature = 0.5 * z.double().square().sum(1).amax(-1) / z.shape[1]
         self.value = torch.zeros(len(z), dtype=torch.float64, device=z.device)
 
@@ -144,11 +145,12 @@ class _Problem:
     def evaluate(self, logits: Tensor, move: Tensor | None, w: Tensor) -> tuple[Tensor, Tensor]:
         """Value (B,) and gradient (B, C, r) of P at ``w``, whose logits (B, N, C) are ``logits + move``."""
         count, loss, gradient = self.z.shape[1], torch.zeros_like(self.value), self.ridge * self.weight * w
+        residual_of = softmax_residual if self.y.ndim == 2 else sigmoid_residual
         rows = max(1, CHUNK // (w.shape[0] * w.shape[1]))
         for start in range(0, count, rows):
             part = slice(start, start + rows)
             chunk = logits[:, part] if move is None else logits[:, part] + move[:, part]
-            losses, residual = softmax_residual(chunk, self.y[:, part])
+            losses, residual = residual_of(chunk, self.y[:, part])
             loss += losses.sum(1) / count
             gradient.baddbmm_(residual.mT, self.z[:, part], alpha=1 / count)
         return loss + self.ridge / 2 * dot(w, w * self.weight), gradient
@@ -168,3 +170,11 @@ def softmax_residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     small = wrong.double().clamp_max(0.5)
     losses = torch.where(wrong < 0.5, -torch.log1p(-small), (total - logits.gather(-1, own)).double())
     return losses[..., 0], residual
+
+
+def sigmoid_residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums (B, N) over the classes of the binary cross-entropies, in double precision, and sigmoid - label (B, N, C), for
+    ``y`` (B, N, C) bool. With s = 1 - 2 y they are softplus(s z) and s sigmoid(s z): exact where the fit is nearly perfect."""
+    sign = 1 - 2 * y.to(logits.dtype)
+    signed = sign * logits
+    return torch.nn.functional.softplus(signed).double().sum(-1), sign * signed.sigmoid()

@@ -1,0 +1,80 @@
+"""Several labels an image: targets, the classes that can be learned, and the mean AP with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.compute import Compute
+from ssl_bench.data.features import Features, extract
+from ssl_bench.data.scenes import SceneSplit
+from ssl_bench.errors import DataError
+from ssl_bench.protocols.metrics.average_precision import Rule, ap_of_curve
+from ssl_bench.protocols.validation import validate_part
+from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.statistics import Interval
+
+Difficult = Literal["exclude", "present"]
+"""Classes of which an image has only difficult objects (VOC). ``exclude``: absent in training, left out of the test (the VOC
+rule; Goyal et al., VISSL). ``present``: present in both (LAION's CLIP_benchmark)."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """``x`` (N, D) features and ``present`` (N, C) int8: 1, 0, and -1 where only difficult objects are."""
+
+    features: Features
+    present: np.ndarray
+
+    @property
+    def x(self) -> np.ndarray:
+        return self.features.x
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+
+def labelled(backbone: Backbone, split: SceneSplit, compute: Compute, embedding: str, difficult: Difficult) -> Labelled:
+    """Features and labels of the images of a split that can be read; -1 is gone where ``difficult`` counts as present."""
+    features = extract(backbone, split, compute, embedding)
+    validate_part(features, split.name, features.classes)
+    present = split.present()
+    if present.shape != (len(split), len(split.classes)) or not np.isin(present, (-1, 0, 1)).all():
+        raise DataError(
+            f"{split.name}: its labels have shape {present.shape} and values {np.unique(present)[:5].tolist()}.",
+            f"They must be ({len(split)}, {len(split.classes)}) of 1, 0 and -1.",
+        )
+    present = present[features.index]
+    return Labelled(features, np.abs(present) if difficult == "present" else present)
+
+
+def learnable(present: np.ndarray, classes: tuple[str, ...], at_least: int = 1) -> tuple[np.ndarray, list[str]]:
+    """Positions of the classes with ``at_least`` training images that have it and as many that have not, and the names of
+    the others, about which nothing can be learned. :class:`DataError` if there is no such class."""
+    count = (present == 1).sum(0)
+    enough = (count >= at_least) & (len(present) - count >= at_least)
+    if not enough.any():
+        raise DataError(
+            f"No class has {at_least} training images with it and {at_least} without it.", "Use more of the images."
+        )
+    return np.flatnonzero(enough), [name for name, good in zip(classes, enough, strict=True) if not good]
+
+
+def map_interval(present: np.ndarray, scores: np.ndarray, rule: Rule) -> Interval | None:
+    """Interval of the mean AP in percent when the images are drawn again; ``present``, ``scores``: (N, C)."""
+    order = np.argsort(-scores, axis=0, kind="stable")
+    ordered = np.take_along_axis(present, order, axis=0)
+    return bootstrap(len(present), lambda counts: 100 * _mean_of_draw(ordered, order, counts, rule))
+
+
+def _mean_of_draw(ordered: np.ndarray, order: np.ndarray, counts: np.ndarray, rule: Rule) -> float:
+    found = []
+    for labels, place in zip(ordered.T, order.T, strict=True):
+        drawn = np.repeat(labels, counts[place])
+        hits = (drawn[drawn >= 0] == 1).cumsum()
+        if len(hits) and hits[-1]:
+            found.append(ap_of_curve(hits / np.arange(1, len(hits) + 1), hits / hits[-1], rule))
+    return float(np.mean(found)) if found else float("nan")
