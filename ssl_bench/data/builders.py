@@ -22,6 +22,7 @@ BUILDERS = {
     "digits": "ssl_bench.data.digits:digits",
     "placed_digits": "ssl_bench.data.digits:placed_digits",
     "shapes": "ssl_bench.data.shapes:shapes",
+    "moving_shapes": "ssl_bench.data.moving_shapes:moving_shapes",
     "voc": "ssl_bench.data.voc:voc",
     "coco": "ssl_bench.data.coco:coco",
     "imagefolder": "ssl_bench.data.imagefolder:imagefolder",

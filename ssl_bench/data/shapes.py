@@ -125,7 +125,7 @@ def draw(seed: int, index: int) -> Scene:
     random = np.random.RandomState([seed, index])
     count = random.randint(1, 4)
     things = sorted((_thing(random) for _ in range(count)), key=lambda thing: -thing.distance)
-    pixels, depth = _room(random)
+    pixels, depth = room(random)
     owner = np.full((SIDE, SIDE), -1, dtype=np.int64)
     for position, thing in enumerate(things):
         mask = outline(thing.kind, thing.x, thing.y, thing.radius)
@@ -158,7 +158,7 @@ def _thing(random: np.random.RandomState) -> Thing:
     return Thing(random.randint(len(KINDS)), colour, random.uniform(8, SIDE - 8), y, radius, distance)
 
 
-def _room(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+def room(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) float pixels and (H, W) metres: the wall above the horizon; below it the floor, at distance
     ``WALL`` x (horizon's share) as seen by a camera one metre above it."""
     horizon = SIDE // 3
