@@ -40,10 +40,13 @@ PROTOCOLS = {
     "linear": "ssl_bench.protocols.linear:Linear",
     "linear_frozen": "ssl_bench.protocols.linear_frozen:LinearFrozen",
     "low_shot": "ssl_bench.protocols.low_shot:LowShot",
-    "semi": "ssl_bench.protocols.semi:SemiSupervised",
+    "finetune": "ssl_bench.protocols.finetune.finetune:FineTune",
+    "semi": "ssl_bench.protocols.finetune.semi:Semi",
+    "semi_frozen": "ssl_bench.protocols.semi_frozen:SemiFrozen",
     "label_free": "ssl_bench.protocols.label_free:LabelFree",
     "throughput": "ssl_bench.protocols.throughput:Throughput",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
+    "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",
 }
 METHODS = {
