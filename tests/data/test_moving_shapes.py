@@ -27,7 +27,7 @@ def test_the_class_is_the_direction_and_the_velocity_is_constant(index: int) -> 
     direction = np.array(list(DIRECTIONS.values())[split.labels[index]])
     speed = movers(3, index, 1)[0].speed
     np.testing.assert_allclose(steps.mean(0), direction * speed, atol=0.06)
-    assert np.abs(steps - direction * speed).max() < 0.6  # whole pixels
+    assert np.abs(steps - direction * speed).max() < 1  # masks move by whole pixels
 
 
 def test_objects_begin_apart_and_never_leave_the_picture() -> None:
