@@ -22,6 +22,7 @@ VECTORS = {
 }
 INPUTS: dict[Modality, str] = {"image": "images", "video": "video clips", "audio": "spectrograms"}
 _LAST = re.compile(r"last(\d+)_cls(_mean)?")
+_BLOCK = re.compile(r"block(\d+)_cls_mean")
 _LABELS = {"none": "no labels", "labels": "class labels", "text": "texts"}
 _PRESET_MEAN, _PRESET_STD = PreprocessCard().mean, PreprocessCard().std
 
@@ -33,6 +34,8 @@ def vector_in_words(embedding: str, length: int | None) -> str:
     if last := _LAST.fullmatch(embedding):
         words = f"class tokens of the last {last[1]} blocks, after the final norm, side by side"
         words += "; then the mean patch token of the last block" if last[2] else ""
+    elif block := _BLOCK.fullmatch(embedding):
+        words = f"class token and mean patch token of block {block[1]}, before any final norm"
     else:
         words = VECTORS.get(embedding, "a vector of its own kind")
     return f"{embedding}: {words}" + (f"; {length} numbers" if length else "")
