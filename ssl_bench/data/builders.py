@@ -26,6 +26,7 @@ BUILDERS = {
     "voc": "ssl_bench.data.voc:voc",
     "coco": "ssl_bench.data.coco:coco",
     "imagefolder": "ssl_bench.data.imagefolder:imagefolder",
+    "inaturalist": "ssl_bench.data.inaturalist:inaturalist",
     "imagenet": "ssl_bench.data.imagenet:imagenet",
     "cifar": "ssl_bench.data.cifar:cifar",
     "fashion_mnist": "ssl_bench.data.torchvision_sets:fashion_mnist",

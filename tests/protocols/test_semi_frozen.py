@@ -8,7 +8,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.features import Features
 from ssl_bench.data.subsets import fraction, holdout
 from ssl_bench.errors import SettingsError
-from ssl_bench.protocols.semi import MSN_PENALTY, SemiSettings, SemiSupervised
+from ssl_bench.protocols.semi_frozen import MSN_PENALTY, SemiFrozenSettings, SemiFrozen
 from ssl_bench.settings import resolve
 
 
@@ -30,8 +30,8 @@ def sklearn(x, y, penalty):
 def test_agrees_with_scikit_learn_all_the_way(percent):
     """Draw, hold out, choose, fit again: the same done with scikit-learn's solver."""
     train, test = features()
-    given = SemiSettings(percent=percent, penalties=(1e-3, 0.1, 10.0), tolerance=1e-6)
-    outcome = SemiSupervised().evaluate_features(train, test, given, Compute())
+    given = SemiFrozenSettings(percent=percent, penalties=(1e-3, 0.1, 10.0), tolerance=1e-6)
+    outcome = SemiFrozen().evaluate_features(train, test, given, Compute())
     rows = fraction(train.y, percent, 0)
     x, y = centred(train.x[rows]), train.y[rows]
     kept, held = holdout(y, 0.2, 0)
@@ -50,7 +50,7 @@ def test_test_labels_do_not_steer_the_choice():
     train, test = features()
     shuffled = Features.of(test.x, np.roll(test.y, 1), 10)
     one, other = (
-        SemiSupervised().evaluate_features(train, part, SemiSettings(), Compute()) for part in (test, shuffled)
+        SemiFrozen().evaluate_features(train, part, SemiFrozenSettings(), Compute()) for part in (test, shuffled)
     )
     assert one.details == other.details
     np.testing.assert_array_equal(one.predictions.prediction, other.predictions.prediction)
@@ -58,7 +58,7 @@ def test_test_labels_do_not_steer_the_choice():
 
 def test_one_image_a_class_leaves_nothing_to_choose_with():
     train, test = features(100)
-    outcome = SemiSupervised().evaluate_features(train, test, SemiSettings(percent=1), Compute())
+    outcome = SemiFrozen().evaluate_features(train, test, SemiFrozenSettings(percent=1), Compute())
     assert outcome.selection == "fixed"
     assert outcome.details["penalty"] == MSN_PENALTY
     assert outcome.details["labelled_images"] == 10
@@ -66,22 +66,22 @@ def test_one_image_a_class_leaves_nothing_to_choose_with():
 
 def test_a_single_penalty_is_fixed():
     train, test = features()
-    outcome = SemiSupervised().evaluate_features(train, test, SemiSettings(penalties=(0.01,)), Compute())
+    outcome = SemiFrozen().evaluate_features(train, test, SemiFrozenSettings(penalties=(0.01,)), Compute())
     assert outcome.selection == "fixed"
     assert outcome.details["penalty"] == 0.01
 
 
 def test_on_images_with_the_metric_of_the_data_set(tmp_path):
     data = dataset(metric="mean_per_class")
-    outcome = SemiSupervised().evaluate(Colours(), data, SemiSettings(percent=50), compute(tmp_path))
+    outcome = SemiFrozen().evaluate(Colours(), data, SemiFrozenSettings(percent=50), compute(tmp_path))
     assert outcome.primary == "mean_per_class"
     assert outcome.details["labelled_images"] == 30
     assert outcome.metrics["mean_per_class"] > 80
 
 
 def test_imagenet_asks_for_the_official_list(tmp_path):
-    outcome = SemiSupervised().evaluate(
-        Colours(), dataset(name="imagenet"), SemiSettings(percent=10), compute(tmp_path)
+    outcome = SemiFrozen().evaluate(
+        Colours(), dataset(name="imagenet"), SemiFrozenSettings(percent=10), compute(tmp_path)
     )
     assert "official list" in outcome.details["subset"]
 
@@ -91,4 +91,4 @@ def test_imagenet_asks_for_the_official_list(tmp_path):
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(SettingsError):
-        resolve(SemiSettings, bad, "semi")
+        resolve(SemiFrozenSettings, bad, "semi_frozen")

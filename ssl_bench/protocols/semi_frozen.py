@@ -27,7 +27,7 @@ from ssl_bench.settings import Settings
 MSN_PENALTY = 0.00025
 
 
-class SemiSettings(Settings):
+class SemiFrozenSettings(Settings):
     """``percent`` of the training images of each class, at least one. ``penalties``: values of L tried (penalty weight L/n,
     scikit-learn's C = 1/L). ``held_out``: share of each class's labelled images that choose among them; then a fit on all."""
 
@@ -39,14 +39,14 @@ class SemiSettings(Settings):
     max_iterations: int = Field(1000, ge=1)
 
 
-class SemiSupervised(FeatureProtocol):
+class SemiFrozen(FeatureProtocol):
     """Metrics in percent: ``top1`` and ``mean_per_class``."""
 
-    name = "semi"
+    name = "semi_frozen"
     summary = "Logistic regression on 1 % or 10 % of the labels, penalty chosen on held-out labels"
-    settings = SemiSettings
+    settings = SemiFrozenSettings
 
-    def evaluate(self, backbone: Backbone, dataset: Dataset, settings: SemiSettings, compute: Compute) -> Outcome:
+    def evaluate(self, backbone: Backbone, dataset: Dataset, settings: SemiFrozenSettings, compute: Compute) -> Outcome:
         """Only the labelled training images are read. For ImageNet SimCLR's lists are used where the data root has them."""
         if dataset.name == "imagenet":
             chosen = subsets.semi(dataset.train, settings.percent, compute.data_root, compute.seed)
@@ -58,14 +58,14 @@ class SemiSupervised(FeatureProtocol):
         outcome = score(train, test, chosen.note or chosen.source, settings, compute)
         return noting_skipped(headline(outcome, dataset.metric), train, test)
 
-    def evaluate_features(self, train: Features, test: Features, settings: SemiSettings, compute: Compute) -> Outcome:
+    def evaluate_features(self, train: Features, test: Features, settings: SemiFrozenSettings, compute: Compute) -> Outcome:
         validate(train, test)
         rows = subsets.fraction(train.y, settings.percent, compute.seed)
         labelled = Features(np.asarray(train.x[rows]), train.y[rows], train.index[rows], train.classes)
         return score(labelled, test, "drawn", settings, compute)
 
 
-def score(labelled: Features, test: Features, source: str, settings: SemiSettings, compute: Compute) -> Outcome:
+def score(labelled: Features, test: Features, source: str, settings: SemiFrozenSettings, compute: Compute) -> Outcome:
     """Choose the penalty, fit on all labelled images, test."""
     validate(labelled, test)
     with compute.progress.bar("logistic regression", 2) as advance:
@@ -89,7 +89,7 @@ def score(labelled: Features, test: Features, source: str, settings: SemiSetting
 
 
 def choose_penalty(
-    labelled: Features, settings: SemiSettings, compute: Compute
+    labelled: Features, settings: SemiFrozenSettings, compute: Compute
 ) -> tuple[float, dict[str, Any], Selection]:
     """The penalty with the most held-out images right; of equal ones the strongest. Where no class has two images
     nothing can be held out, and MSN's penalty is taken."""
