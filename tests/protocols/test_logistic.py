@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from ssl_bench.protocols.logistic import logistic_path, softmax_residual
+from ssl_bench.protocols.logistic import logistic_path, sigmoid_residual, softmax_residual
 
 
 def problem(seed, batch, n, d, classes, dtype=torch.float64):
@@ -147,3 +147,24 @@ def test_constant_features_and_single_samples_are_solved():
     assert solution.weights.abs().max() == 0
     (solution,) = logistic_path(torch.ones(1, 1, 4), torch.zeros(1, 1, dtype=torch.long), 2, [0.1])
     assert solution.logits(torch.ones(1, 4)).argmax() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_binary_regressions_agree_with_scikit_learn(dtype):
+    """One regression a class, all at once, each with its own minimum."""
+    x, _ = problem(6, 1, 80, 10, 3)
+    generator = torch.Generator().manual_seed(1)
+    y = torch.rand(1, 80, 4, generator=generator) < torch.tensor([0.1, 0.3, 0.5, 0.9])
+    for solution in logistic_path(x.to(dtype), y, 4, [1.0, 0.03], intercept=True, tolerance=1e-9):
+        for c in range(4):
+            theirs = LogisticRegression(C=1 / solution.penalty, tol=1e-9, max_iter=10000).fit(x[0].numpy(), y[0, :, c])
+            np.testing.assert_allclose(solution.weights[0, c], theirs.coef_[0], rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(solution.bias[0, c], theirs.intercept_[0], atol=2e-3)
+
+
+def test_binary_residuals_are_exact_for_very_sure_logits():
+    logits = torch.tensor([[[30.0, -30.0], [200.0, -200.0]]])
+    losses, residual = sigmoid_residual(logits, torch.tensor([[[True, False], [False, True]]]))
+    assert losses[0].tolist() == pytest.approx([2 * math.exp(-30), 400.0], rel=1e-5)
+    assert residual[0, 0].tolist() == pytest.approx([-math.exp(-30), math.exp(-30)], rel=1e-5)
+    assert residual[0, 1].tolist() == [1.0, -1.0]

@@ -34,7 +34,9 @@ class StrengthSettings(Settings):
     """``strengths``: tried on the validation images; ``scale``: see above. ``geometry``: how images are cut, see
     ``backbones.geometry``; ``embedding``: which vector. Where the data set has no validation split, ``val_images`` images
     are held out of the training images, or the share ``held_out`` of them where no number is given or there are fewer
-    than twice as many. ``tolerance``: relative duality gap at which the solver stops."""
+    than twice as many. ``tolerance``: relative duality gap at which the solver stops; ``max_iterations``: of each strength while
+    choosing, each started at the next stronger one's solution (ssl-transfer: 100); the last fit, from zero, has ten times as
+    many."""
 
     strengths: tuple[PositiveFloat, ...] = Field(STRENGTHS, min_length=1)
     scale: Literal["sum", "mean"] = "sum"
@@ -45,7 +47,7 @@ class StrengthSettings(Settings):
     val_images: int | None = Field(None, ge=1)
     held_out: float = Field(0.2, gt=0, lt=1)
     tolerance: float = Field(1e-4, gt=0)
-    max_iterations: int = Field(1000, ge=1)
+    max_iterations: int = Field(100, ge=1)
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ def fit_chosen(
     with compute.progress.bar("logistic regression", 2) as advance:
         if len(strengths) > 1:
             assert val is not None
-            found = [score(val.y, logits_of(one, val.x, settings)) for one in _path(train, classes, settings, compute)]
+            path = _path(train, classes, strengths, settings.max_iterations, settings, compute)
+            found = [score(val.y, logits_of(solution, val.x, settings)) for solution in path]
             details["held_out_score"] = {f"{s:.4g}": round(v, 4) for s, v in zip(strengths, found, strict=True)}
             details["validation_images"] = len(val.y)
             strengths = (max(zip(found, strengths, strict=True))[1],)
         advance()
-        (solution,) = _path(everything, classes, settings, compute, strengths)
+        (solution,) = _path(everything, classes, strengths, 10 * settings.max_iterations, settings, compute)
         advance()
     details |= {"strength": strengths[0], "trained_on": len(everything.y), "gap": float(solution.gap[0])}
     return Fitted(solution, "held_out" if len(settings.strengths) > 1 else "fixed", details)
@@ -100,9 +103,10 @@ def fit_chosen(
 def _path(
     part: Part,
     classes: int,
+    strengths: tuple[float, ...],
+    max_iterations: int,
     settings: StrengthSettings,
     compute: Compute,
-    strengths: tuple[float, ...] | None = None,
 ) -> list[Logistic]:
     device = torch.device("cpu") if compute.device.type == "mps" else compute.device  # MPS has no doubles
     scale = 1 if settings.scale == "sum" else len(part.y)
@@ -110,10 +114,10 @@ def _path(
         _tensor(part.x, settings)[None].to(device),
         torch.from_numpy(part.y)[None].to(device),
         classes,
-        [scale * strength for strength in strengths or settings.strengths],
+        [scale * strength for strength in strengths],
         intercept=settings.intercept,
         tolerance=settings.tolerance,
-        max_iterations=settings.max_iterations,
+        max_iterations=max_iterations,
     )
 
 
