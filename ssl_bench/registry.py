@@ -45,6 +45,7 @@ PROTOCOLS = {
     "semi_frozen": "ssl_bench.protocols.semi_frozen:SemiFrozen",
     "label_free": "ssl_bench.protocols.label_free:LabelFree",
     "throughput": "ssl_bench.protocols.throughput:Throughput",
+    "segment": "ssl_bench.protocols.dense.segmentation:Segmentation",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
     "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",

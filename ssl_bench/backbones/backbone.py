@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -75,6 +75,19 @@ class Backbone(nn.Module, ABC):
         raise SettingsError(
             f"Model {self.name} has no intermediate layers to offer.", "Use a protocol that needs its embedding only."
         )
+
+    @property
+    def depth(self) -> int:
+        """How many blocks (of networks with stages: stages) :meth:`layers` and :meth:`layers_at` can give."""
+        raise SettingsError(
+            f"Model {self.name} has no intermediate layers to offer.", "Use a protocol that needs its embedding only."
+        )
+
+    def layers_at(self, images: torch.Tensor, numbers: Sequence[int], norm: bool = True) -> list[Layer]:
+        """Outputs of the blocks with these numbers, counted from 0, in their order: as :meth:`layers` gives them, or, where
+        ``norm`` is False and the network has a final norm, without it."""
+        found = self.layers(images, self.depth - min(numbers))
+        return [found[number - self.depth] for number in numbers]
 
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Feature maps (B, C_i, H / s, W / s) at strides s = 4, 8, 16, 32, for dense heads."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -111,16 +112,23 @@ class ClipViTBackbone(ClipBackbone):
         super().__init__(module, embedding, preprocess, name, module.visual.conv1.out_channels)
 
     def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
-        visual = self.module.visual
-        blocks = visual.transformer.resblocks
+        blocks = self.module.visual.transformer.resblocks
         if not 1 <= last <= len(blocks):
             raise SettingsError(f"Model {self.name} has {len(blocks)} blocks; the last {last} were asked for.")
-        tokens, found = self._embed(images), []
-        for index, block in enumerate(blocks):
+        return self.layers_at(images, range(len(blocks) - last, len(blocks)))
+
+    @property
+    def depth(self) -> int:
+        return len(self.module.visual.transformer.resblocks)
+
+    def layers_at(self, images: torch.Tensor, numbers: Sequence[int], norm: bool = True) -> list[Layer]:
+        visual, found = self.module.visual, {}
+        tokens = self._embed(images)
+        for number, block in enumerate(visual.transformer.resblocks[: max(numbers) + 1]):
             tokens = block(tokens)
-            if index >= len(blocks) - last:
-                found.append(self._layer(visual.ln_post(tokens), images))
-        return found
+            if number in numbers:
+                found[number] = self._layer(visual.ln_post(tokens) if norm else tokens, images)
+        return [found[number] for number in numbers]
 
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         return pyramid([self.layers(images)[0].map], (images.shape[-2], images.shape[-1]))
@@ -184,6 +192,10 @@ class ClipResNetBackbone(ClipBackbone):
         if not 1 <= last <= len(stages):
             raise SettingsError(f"Model {self.name} has {len(stages)} stages; the last {last} were asked for.")
         return [Layer(None, stage) for stage in stages[-last:]]
+
+    @property
+    def depth(self) -> int:
+        return 4
 
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         return pyramid(self._stages(images), (images.shape[-2], images.shape[-1]))

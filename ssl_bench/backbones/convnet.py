@@ -42,6 +42,10 @@ class ConvNetBackbone(Backbone):
             raise SettingsError(f"Model {self.name} has {len(stages)} stages; the last {last} were asked for.")
         return [Layer(None, stage) for stage in stages[-last:]]
 
+    @property
+    def depth(self) -> int:
+        return 4
+
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         return pyramid(self._stages(images), (images.shape[-2], images.shape[-1]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,6 +47,16 @@ class HierarchicalBackbone(Backbone):
         except AssertionError as error:  # timm asserts that there are that many, and that the image has its size
             raise SettingsError(f"Model {self.name}: {error}.") from None
         return [self._layer(part) for part in found]
+
+    @property
+    def depth(self) -> int:
+        return len(self.module.feature_info)
+
+    def layers_at(self, images: torch.Tensor, numbers: Sequence[int], norm: bool = True) -> list[Layer]:
+        options = {**self._options, **({"norm": norm} if "norm" in self._options else {})}
+        indices = sorted(set(numbers))
+        found = self.module.forward_intermediates(images, indices=indices, **options)
+        return [self._layer(found[indices.index(number)]) for number in numbers]
 
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         found = self.module.forward_intermediates(images, **self._options)

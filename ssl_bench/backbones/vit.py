@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, get_args
 
@@ -72,8 +72,18 @@ class ViTBackbone(Backbone):
         depth = len(self.module.blocks)
         if not 1 <= last <= depth:
             raise SettingsError(f"Model {self.name} has {depth} blocks; the last {last} were asked for.")
-        tail = islice(self._blocks(images), depth - last, None)
-        return [self._layer(self.module.norm(tokens), images) for tokens in tail]
+        return self.layers_at(images, range(depth - last, depth))
+
+    @property
+    def depth(self) -> int:
+        return len(self.module.blocks)
+
+    def layers_at(self, images: torch.Tensor, numbers: Sequence[int], norm: bool = True) -> list[Layer]:
+        wanted = {}
+        for number, tokens in enumerate(islice(self._blocks(images), max(numbers) + 1)):
+            if number in numbers:
+                wanted[number] = self._layer(self.module.norm(tokens) if norm else tokens, images)
+        return [wanted[number] for number in numbers]
 
     def cls_mean_of_block(self, images: torch.Tensor, number: int) -> torch.Tensor:
         """(B, 2 D): class token and mean patch token of block ``number``, counted from 1, before any norm: what BEiT's linear

@@ -14,10 +14,11 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import tv_tensors
 
 from ssl_bench.backbones.backbone import Backbone
-from ssl_bench.compute import Compute
-from ssl_bench.data.scenes import IGNORE, SceneSplit
+from ssl_bench.compute import Compute, rank, world_size
+from ssl_bench.data.scene_checks import depth_of, label_map_of
+from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.data.transforms import as_tensor
-from ssl_bench.errors import DataError, SslBenchError
+from ssl_bench.errors import SettingsError, SslBenchError
 
 Sample = dict[str, Any]
 """``image``: tv_tensors.Image (3, H, W) uint8, and its targets."""
@@ -32,21 +33,15 @@ class DepthMap(tv_tensors.Mask):  # type: ignore[misc]
 
 def label_map_sample(split: SceneSplit, index: int) -> Sample:
     """``image`` and ``target``: Mask (H, W) int64."""
-    image, label_map = _image(split, index), split.label_map(index)
-    _same_size(split, index, image, label_map.shape)
-    highest = int(label_map[label_map != IGNORE].max(initial=0))
-    if highest >= len(split.classes):
-        raise DataError(
-            f"{split.identity(index)}: the label map has class {highest}, and {split.name} has {len(split.classes)}.",
-            "Label maps hold classes from 0, and 255 for pixels to ignore.",
-        )
+    image = _image(split, index)
+    label_map = label_map_of(split, index, _size(image))
     return {"image": image, "target": tv_tensors.Mask(torch.from_numpy(label_map.astype(np.int64)))}
 
 
 def depth_sample(split: SceneSplit, index: int) -> Sample:
     """``image`` and ``target``: DepthMap (H, W) float32."""
-    image, depth = _image(split, index), split.depth(index)
-    _same_size(split, index, image, depth.shape)
+    image = _image(split, index)
+    depth = depth_of(split, index, _size(image))
     return {"image": image, "target": DepthMap(torch.from_numpy(depth.astype(np.float32)))}
 
 
@@ -54,20 +49,16 @@ def _image(split: SceneSplit, index: int) -> tv_tensors.Image:
     return tv_tensors.Image(as_tensor(split.image(index)).contiguous())
 
 
-def _same_size(split: SceneSplit, index: int, image: torch.Tensor, found: tuple[int, ...]) -> None:
-    if tuple(image.shape[1:]) != found:
-        raise DataError(
-            f"{split.identity(index)}: the image is {image.shape[2]} x {image.shape[1]} pixels, its target "
-            f"{' x '.join(map(str, found[::-1]))}.",
-            "Both must have the same size: prepare the data set again.",
-        )
+def _size(image: torch.Tensor) -> tuple[int, int]:
+    return int(image.shape[-2]), int(image.shape[-1])
 
 
 @dataclass(frozen=True)
 class SceneBatches:
     """Training batches for :func:`ssl_bench.training.supervised.fit`. ``transform``: of a sample, drawn anew for every image
-    and epoch from (seed, epoch, image) alone. The last images of an epoch that do not fill a batch are left out. ``stack``:
-    images and targets have one size and become tensors; else lists (detection)."""
+    and epoch from (seed, epoch, image) alone. An update takes ``batch_size`` images (all there are, if fewer) in
+    ``accumulate`` forwards, shared by all processes; those of an epoch that do not fill an update are left out.
+    ``stack``: images and targets have one size and become tensors; else lists (detection)."""
 
     split: SceneSplit
     make: Make
@@ -76,18 +67,30 @@ class SceneBatches:
     backbone: Backbone
     compute: Compute
     stack: bool = True
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.size:
+            raise SettingsError(
+                f"{min(self.batch_size, len(self.split))} images for an update cannot be shared by {self.accumulate} "
+                f"forwards in {world_size()} processes.",
+                "Use a larger batch_size, or fewer processes.",
+            )
 
     def __len__(self) -> int:
-        return len(self.split) // self.size
+        """Forwards an epoch, in each process."""
+        return len(self.split) // (self.size * self.accumulate * world_size()) * self.accumulate
 
     @property
     def size(self) -> int:
-        return min(self.batch_size, len(self.split))
+        """Images of a forward in one process."""
+        return min(self.batch_size, len(self.split)) // (self.accumulate * world_size())
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
         """(B, 3, H, W) normalised images and their targets, on the device; lists of them without ``stack``."""
         order = torch.randperm(len(self.split), generator=self.compute.generator(ORDER, epoch)).numpy()
-        order = order[start * self.size : len(self) * self.size]
+        together = self.size * world_size()
+        order = order[start * together : len(self) * together].reshape(-1, world_size(), self.size)[:, rank()].ravel()
         augment = partial(_augmented, self.transform, self.compute.seed, epoch)
         device = self.compute.device
         for items in loaded(self.split, self.make, order, self.size, self.compute, augment):
