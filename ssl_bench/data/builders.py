@@ -23,6 +23,7 @@ BUILDERS = {
     "placed_digits": "ssl_bench.data.digits:placed_digits",
     "shapes": "ssl_bench.data.shapes:shapes",
     "moving_shapes": "ssl_bench.data.moving_shapes:moving_shapes",
+    "revisited": "ssl_bench.data.revisited:revisited",
     "voc": "ssl_bench.data.voc:voc",
     "coco": "ssl_bench.data.coco:coco",
     "imagefolder": "ssl_bench.data.imagefolder:imagefolder",
@@ -47,6 +48,14 @@ BUILDERS = {
     "nyuv2": "ssl_bench.data.rgbd_sets:nyuv2",
     "hypersim": "ssl_bench.data.rgbd_sets:hypersim",
     "seven_scenes": "ssl_bench.data.rgbd_sets:seven_scenes",
+    "kinetics": "ssl_bench.data.kinetics:kinetics",
+    "tones": "ssl_bench.data.tones:tones",
+    "esc50": "ssl_bench.data.audio_sets:esc50",
+    "esc10": "ssl_bench.data.audio_sets:esc10",
+    "fsdd": "ssl_bench.data.audio_sets:fsdd",
+    "speech_commands_v1": "ssl_bench.data.speech_commands:speech_commands_v1",
+    "speech_commands_v2": "ssl_bench.data.speech_commands:speech_commands_v2",
+    "audioset": "ssl_bench.data.audioset:audioset",
 }
 
 

@@ -6,6 +6,7 @@ facebookresearch/SlowFast with one ``path label`` a line, paths absolute or rela
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from ssl_bench.data.imagefolder import class_folders, required
 from ssl_bench.data.video_files import EXTENSIONS, VideoFiles
 from ssl_bench.errors import DataError
 
+_LINE = re.compile(r"(?P<path>.+?)[\s,]+(?P<label>\d+)")
+
 
 def kinetics(root: Path, card: DatasetCard) -> Dataset:
     """``options``: ``folder``. The test videos are those of ``val``: the labels of Kinetics' own test split were not used in
-    the papers. ``card.classes`` is how many a list's labels may name."""
+    the papers. The card's ``classes`` is how many a list may name."""
     name = str(card.options["folder"])
     layout = f"{name}/{{train,val}}/<class>/*.mp4, or {name}/{{train,val}}.csv with one `path label` a line,"
     folder = required(root / name, root, layout)
@@ -60,21 +63,20 @@ def _listed(folder: Path, part: str, card: DatasetCard) -> VideoFiles:
     path = folder / f"{part}.csv"
     if not path.is_file():
         raise DataError(f"There is no file {path.absolute()}.", f"{folder / 'train.csv'} is there: both are needed.")
+    classes = card.classes or 1
     paths: list[str] = []
     labels: list[int] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        video, _, label = line.strip().replace(",", " ").rpartition(" ")
         if not line.strip():
             continue
-        if not video or not label.isdigit() or int(label) >= (card.classes or 1 << 31):
+        entry = _LINE.fullmatch(line.strip())
+        if not entry or int(entry["label"]) >= classes:
             raise DataError(
-                f"{path}:{number}: {line!r} is no path with a class number"
-                + (f" from 0 to {card.classes - 1}." if card.classes else "."),
+                f"{path}:{number}: {line!r} is no path with a class number from 0 to {classes - 1}.",
                 "Expected: one `path label` a line.",
             )
-        paths.append(video.strip())
-        labels.append(int(label))
+        paths.append(entry["path"])
+        labels.append(int(entry["label"]))
     if not paths:
         raise DataError(f"{path}: the list is empty.", "Expected: one `path label` a line.")
-    classes = card.classes or max(labels) + 1
     return VideoFiles(folder, paths, labels, tuple(f"class {c}" for c in range(classes)))
