@@ -45,10 +45,14 @@ PROTOCOLS = {
     "semi_frozen": "ssl_bench.protocols.semi_frozen:SemiFrozen",
     "label_free": "ssl_bench.protocols.label_free:LabelFree",
     "throughput": "ssl_bench.protocols.throughput:Throughput",
+    "attention": "ssl_bench.protocols.training_free.attention:AttentionMasks",
+    "retrieve": "ssl_bench.protocols.training_free.retrieve:Retrieve",
     "segment": "ssl_bench.protocols.dense.segmentation:Segmentation",
+    "depth": "ssl_bench.protocols.dense.depth:Depth",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
     "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",
+    "zero_shot": "ssl_bench.protocols.zero_shot.zero_shot:ZeroShot",
 }
 METHODS = {
     "simclr": "ssl_bench.methods.contrastive.simclr:SimCLR",

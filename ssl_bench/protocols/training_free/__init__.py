@@ -1,0 +1,1 @@
+"""Protocols that train nothing: attention masks, retrieval, copy detection, label propagation."""
