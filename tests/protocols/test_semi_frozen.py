@@ -8,7 +8,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.features import Features
 from ssl_bench.data.subsets import fraction, holdout
 from ssl_bench.errors import SettingsError
-from ssl_bench.protocols.semi_frozen import MSN_PENALTY, SemiFrozenSettings, SemiFrozen
+from ssl_bench.protocols.semi_frozen import MSN_PENALTY, SemiFrozen, SemiFrozenSettings
 from ssl_bench.settings import resolve
 
 

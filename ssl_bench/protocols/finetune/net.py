@@ -95,6 +95,6 @@ def image_size(backbone: Backbone, first: tuple[int, int], given: int | None) ->
     return given or backbone.preprocess.card.crop or min(first)
 
 
-def test_resize(size: int, ratio: float) -> int:
+def resize_for_test(size: int, ratio: float) -> int:
     """Shorter side before the central crop: int(size / ratio); above 224 pixels nothing is cut off."""
     return size if size > 224 else math.floor(size / ratio)

@@ -15,7 +15,7 @@ from ssl_bench.data.dataset import Split
 from ssl_bench.errors import SettingsError
 from ssl_bench.protocols.finetune.net import image_size
 from ssl_bench.protocols.finetune.recipe import Recipe
-from ssl_bench.protocols.finetune.score import answers, outcome_of, test_preprocess
+from ssl_bench.protocols.finetune.score import answers, outcome_of, preprocess_for_test
 from ssl_bench.protocols.finetune.settings import RecipeSettings
 from ssl_bench.protocols.finetune.train import FOLDER, Trained, train
 from ssl_bench.protocols.protocol import Outcome
@@ -87,7 +87,7 @@ class FineTuning:
         return train(self.backbone, split, recipe, self._size(split), self.compute, name)
 
     def _preprocess(self, recipe: Recipe, split: Split) -> Any:
-        return test_preprocess(self.backbone.preprocess, recipe, self._size(split), self.settings.crop_ratio)
+        return preprocess_for_test(self.backbone.preprocess, recipe, self._size(split), self.settings.crop_ratio)
 
     def _size(self, split: Split) -> int:
         given = self.settings.image_size or self.backbone.preprocess.card.crop

@@ -16,7 +16,7 @@ from ssl_bench.data.loader import image_batches
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import DataError, ImageError
 from ssl_bench.protocols.accuracy import accuracy_interval, accuracy_metrics
-from ssl_bench.protocols.finetune.net import test_resize
+from ssl_bench.protocols.finetune.net import resize_for_test
 from ssl_bench.protocols.finetune.recipe import Recipe
 from ssl_bench.protocols.protocol import Outcome, Predictions
 
@@ -40,9 +40,9 @@ class Answers:
         return found
 
 
-def test_preprocess(preprocess: Preprocess, recipe: Recipe, size: int, ratio: float) -> Preprocess:
+def preprocess_for_test(preprocess: Preprocess, recipe: Recipe, size: int, ratio: float) -> Preprocess:
     """The recipe's geometry (shorter side, central crop, interpolation) with the model's normalisation."""
-    geometry = {"resize": test_resize(size, ratio), "crop": size, "interpolation": recipe.interpolation}
+    geometry = {"resize": resize_for_test(size, ratio), "crop": size, "interpolation": recipe.interpolation}
     return Preprocess(preprocess.card.model_copy(update={**geometry, "squash": False, "crop_first": None}))
 
 
