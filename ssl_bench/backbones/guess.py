@@ -25,8 +25,7 @@ _FOREIGN = (SslBenchError, KeyError, IndexError, ValueError, TypeError, Attribut
 
 @dataclass(frozen=True)
 class Guess:
-    """A layout and a network, how the file fits them, and ``like``: a model here whose card has both, if
-    the layout is more than bare names."""
+    """A layout and a network, how the file fits them, and ``card``: a model here that has both."""
 
     layout: str
     arch: str
@@ -34,7 +33,12 @@ class Guess:
     fit: Fit
     used: int
     """How many of the layout's own rules the file needs: the more, the surer the layout."""
-    like: ModelCard | None = None
+    card: ModelCard | None = None
+
+    @property
+    def like(self) -> ModelCard | None:
+        """``card``, if the layout is more than bare names, which are everybody's."""
+        return self.card if self.used else None
 
     @property
     def exact(self) -> bool:
@@ -79,10 +83,11 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _as_a_card(shapes: Any, numbers: int) -> Iterator[Guess]:
-    """The pairs of layout and network that cards have; networks with more parameters than the file has numbers are left out."""
+    """The pairs of layout and network that cards have. Networks that are larger than the file are left out, but for what files
+    leave out themselves (biases of keys that are zero, fixed positions)."""
     known, tried = registry().models, set()
     for card in (known.get(name) for name in known):
-        if not isinstance(card, ModelCard) or card.weights is None or (parameters_of(card) or 0) > numbers:
+        if not isinstance(card, ModelCard) or card.weights is None or (parameters_of(card) or 0) > 1.05 * numbers:
             continue
         pair = (card.weights.layout, card.arch, json.dumps(card.arch_args, sort_keys=True))
         layout = LAYOUTS.get(card.weights.layout)
@@ -91,9 +96,7 @@ def _as_a_card(shapes: Any, numbers: int) -> Iterator[Guess]:
         tried.add(pair)
         found = _try(shapes, layout, card.arch, card.arch_args)
         if found is not None:
-            used = _used(shapes, layout)
-            like = card if used else None  # bare names of tensors are everybody's
-            yield Guess(card.weights.layout, card.arch, card.arch_args, found, used, like)
+            yield Guess(card.weights.layout, card.arch, card.arch_args, found, _used(shapes, layout), card)
 
 
 def _by_shapes(shapes: Any) -> Iterator[Guess]:

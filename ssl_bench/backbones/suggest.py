@@ -30,7 +30,7 @@ def suggest_card(path: Path, url: str | None = None) -> tuple[str | None, list[s
     rivals = {found.layout for found in guess_layouts(content, best.arch, best.arch_args) if found.exact}
     notes = [f"All {best.fit.total} tensors of {best.arch} are in the file, as layout {best.layout} names them."]
     others = [name for name in LAYOUTS if name in rivals - {best.layout}]
-    return _card(path, url, best), notes + _rivals(content, best, others)
+    return _card(path, url, best), notes + _rivals(content, best, others) + _twins(best, exact)
 
 
 def _rivals(content: Any, best: Guess, others: list[str]) -> list[str]:
@@ -38,6 +38,21 @@ def _rivals(content: Any, best: Guess, others: list[str]) -> list[str]:
     fits = [Guess(name, best.arch, best.arch_args, best.fit, 0) for name in others]
     different = [found.layout for found in fits if not same_tensors(content, best, found)]
     return [f"Layout {' or '.join(different)} fits too, with other values of the same names."] if different else []
+
+
+def _twins(best: Guess, exact: list[Guess]) -> list[str]:
+    """Networks of cards here with the same names and shapes: CLIPs with another activation, ResNets with another padding."""
+    own = json.dumps([best.arch, best.arch_args], sort_keys=True)
+    twins = {
+        flow({"arch": found.arch, "arch_args": dict(found.arch_args)}): found.card.name
+        for found in exact
+        if found.card is not None and found.layout == best.layout
+        if json.dumps([found.arch, found.arch_args], sort_keys=True) != own
+    }
+    return [
+        f"{network} (as {name}) has tensors of the same shapes: compare with the authors' code."
+        for network, name in twins.items()
+    ]
 
 
 def _nothing(content: Any, guesses: list[Guess]) -> list[str]:

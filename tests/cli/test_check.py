@@ -138,3 +138,11 @@ def test_a_missing_file_is_no_missing_model(tmp_path: Path) -> None:
     done = ssl_bench("check", tmp_path / "nowhere.pth")
     assert done.code == 2
     assert "nowhere.pth cannot be read" in done.err
+
+
+def test_networks_that_shapes_cannot_tell_apart_are_named(tmp_path: Path) -> None:
+    """ViT-B/32 of OpenAI and of LAION differ in one activation only."""
+    save("openclip_vitb32_laion2b", tmp_path / "clip.pt", "flat")
+    said = " ".join(ssl_bench("check", tmp_path / "clip.pt", "--json").json["notes"])
+    assert "ViT-B-32" in said
+    assert "has tensors of the same shapes" in said
