@@ -1,4 +1,5 @@
-"""Which models suit which tasks: a task on images is not for a network of video clips or of spectrograms."""
+"""Which models suit which tasks: a task on images is not for a network of video clips or of spectrograms, and one that
+reads class names only for networks with a text tower."""
 
 from __future__ import annotations
 
@@ -11,6 +12,11 @@ from ssl_bench.errors import SettingsError
 from ssl_bench.model_words import INPUTS
 from ssl_bench.registry import CodeModel, Registry
 from ssl_bench.selection import is_pattern, select_models, select_tasks, split_names
+
+READS_TEXTS = frozenset({"zero_shot"})
+"""Protocols that need a text tower."""
+TEXT_TOWERS = ("open_clip:",)
+"""What the names of architectures with a text tower begin with. That of a plugin's own network is seen when it runs."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,24 @@ def choose(models: Sequence[str], tasks: Sequence[str], known: Registry) -> Choi
         )
     takes = {name: _taken_by(name, known) for name in names}
     offered = {card.name: _offered_by(card, known) for card in cards}
-    cells = {name: frozenset(t for t in offered if offered[t] == takes[name]) for name in names}
+    reading = {card.name for card in cards if card.protocol in READS_TEXTS}
+    mute = {name for name in names if not _may_read(name, known)} if reading else set()
+    cells = {
+        name: frozenset(t for t in offered if offered[t] == takes[name] and not (name in mute and t in reading))
+        for name in names
+    }
     named_models = {name for name in split_names(models) if not is_pattern(name)}
     named_tasks = {name for name in split_names(tasks) if not is_pattern(name)}
-    wrong: dict[Modality, list[str]] = defaultdict(list)
+    wrong: dict[str, list[str]] = defaultdict(list)
     for name in names:
         unsuited = [task for task in offered if task not in cells[name]]
         if name in named_models and unsuited and (not cells[name] or named_tasks & set(unsuited)):
             task = next((task for task in unsuited if task in named_tasks), unsuited[0])
             raise _unsuited([name], takes[name], task, offered[task])
-        if unsuited:
-            wrong[takes[name]].append(name)
+        if any(offered[task] != takes[name] for task in unsuited):
+            wrong[f"on data of another kind: {{}}, which take {INPUTS[takes[name]]}"].append(name)
+        if any(offered[task] == takes[name] for task in unsuited):
+            wrong["of tasks that read class names: {}, which have no text tower"].append(name)
     if not any(cells.values()):
         task = next(iter(offered))
         raise _unsuited(names, takes[names[0]], task, offered[task])
@@ -54,10 +67,14 @@ def choose(models: Sequence[str], tasks: Sequence[str], known: Registry) -> Choi
     return Choice(
         tuple(card for card in cards if card.name in used),
         {name: cells[name] for name in names if cells[name]},
-        tuple(
-            f"Left out on data of another kind: {', '.join(m)}, which take {INPUTS[kind]}." for kind, m in wrong.items()
-        ),
+        tuple(f"Left out {why.format(', '.join(left_out))}." for why, left_out in wrong.items()),
     )
+
+
+def _may_read(model: str, known: Registry) -> bool:
+    """Whether it has a text tower, or is a plugin's code, of which nothing is known yet."""
+    entry = known.model(model)
+    return isinstance(entry, CodeModel) or entry.arch.startswith(TEXT_TOWERS)
 
 
 def _taken_by(model: str, known: Registry) -> Modality:
@@ -73,6 +90,11 @@ def _offered_by(task: TaskCard, known: Registry) -> Modality:
 
 
 def _unsuited(models: Sequence[str], takes: Modality, task: str, offers: Modality) -> SettingsError:
+    if takes == offers:
+        names = f"Model {models[0]} has" if len(models) == 1 else f"Models {', '.join(models)} have"
+        return SettingsError(
+            f"{names} no text tower, which {task} needs.", "Choose a model of images and texts, such as clip_vitb16."
+        )
     names = f"Model {models[0]} takes" if len(models) == 1 else f"Models {', '.join(models)} take"
     return SettingsError(
         f"{names} {INPUTS[takes]}, but the data of {task} are {INPUTS[offers]}.",

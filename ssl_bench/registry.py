@@ -47,12 +47,15 @@ PROTOCOLS = {
     "throughput": "ssl_bench.protocols.throughput:Throughput",
     "attention": "ssl_bench.protocols.training_free.attention:AttentionMasks",
     "retrieve": "ssl_bench.protocols.training_free.retrieve:Retrieve",
+    "copydays": "ssl_bench.protocols.training_free.copydays:Copydays",
     "segment": "ssl_bench.protocols.dense.segmentation:Segmentation",
     "depth": "ssl_bench.protocols.dense.depth:Depth",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
     "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",
     "zero_shot": "ssl_bench.protocols.zero_shot.zero_shot:ZeroShot",
+    "video": "ssl_bench.protocols.video.finetune:Video",
+    "video_frozen": "ssl_bench.protocols.video.frozen:VideoFrozen",
 }
 METHODS = {
     "simclr": "ssl_bench.methods.contrastive.simclr:SimCLR",

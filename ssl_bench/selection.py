@@ -12,7 +12,7 @@ from ssl_bench.cards import TaskCard
 from ssl_bench.errors import SettingsError, UnknownNameError
 from ssl_bench.registry import Registry
 
-GROUPS = ("core", "frozen", "transfer", "dense", "all")
+GROUPS = ("core", "frozen", "transfer", "dense", "zero_shot", "all")
 
 
 def split_names(given: Iterable[str]) -> list[str]:

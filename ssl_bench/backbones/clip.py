@@ -1,4 +1,4 @@
-"""CLIP's two towers, built by open_clip: the image tower is the backbone, the text tower waits for zero-shot evaluation.
+"""CLIP's two towers, built by open_clip: the image tower is the backbone, the text tower serves zero-shot evaluation.
 
 open_clip is imported when the first CLIP is built, and not before.
 """
@@ -60,6 +60,8 @@ class ClipBackbone(Backbone):
     """``embedding``: ``projected`` (and ``default``) is the image's vector in the space shared with texts, what
     ``encode_image`` gives, not normalised: (B, E); ``pre_projection`` is the vector before the linear projection to that
     space, which the paper probes linearly: (B, D)."""
+
+    joint = "projected"
 
     def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str, token_dim: int) -> None:
         super().__init__()
