@@ -67,6 +67,15 @@ def test_the_schedule_is_the_formula() -> None:
     assert Schedule(100, warmup=50, curve="constant").at(25) == 0.5
 
 
+def test_schedules_by_epochs() -> None:
+    """``hold``: the rate of an epoch's first step throughout. ``through``: the curve runs under the warm-up."""
+    held = Schedule(100, curve="cosine", hold=10)
+    assert held.at(39) == held.at(30) == pytest.approx((1 + math.cos(math.pi * 0.3)) / 2)
+    hidden = Schedule(100, warmup=20, hold=10, through=True, final=0.1)
+    assert [hidden.at(step) for step in (0, 9, 15)] == [0.0, 0.0, 0.5]
+    assert hidden.at(25) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi * 0.2)) / 2)
+
+
 def test_a_plain_loop_gives_the_same_weights(tmp_path: Path) -> None:
     """torch's SGD written out: decay on matrices only, the rate of the schedule before every step."""
     module, naive = network(), network()
