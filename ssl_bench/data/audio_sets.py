@@ -24,7 +24,9 @@ FSDD_TEST = 5
 
 def esc50(root: Path, card: DatasetCard) -> Dataset:
     """2,000 recordings of five seconds in the five official folds; train and test are all of them (see ``AudioSplit``)."""
-    folder = found(root, card, ("ESC-50-master", "ESC-50", "esc50"), "ESC-50-master/{meta/esc50.csv,audio/*.wav}", "meta")
+    folder = found(
+        root, card, ("ESC-50-master", "ESC-50", "esc50"), "ESC-50-master/{meta/esc50.csv,audio/*.wav}", "meta"
+    )
     rows = rows_of(folder / "meta" / "esc50.csv", ("filename", "fold", "target", "category"))
     return _folded(card, folder, rows, lambda row: f"audio/{row['filename']}", "target", "category")
 
@@ -75,7 +77,10 @@ def fsdd(root: Path, card: DatasetCard) -> Dataset:
     if not all(parts.values()):
         raise DataError(f"{folder / 'recordings'}: it needs recordings with numbers below {FSDD_TEST} and others.")
     classes = tuple(str(digit) for digit in range(10))
-    train, test = (AudioFiles(folder, *zip(*parts[held], strict=True), classes) for held in (False, True))
+    train, test = (
+        AudioFiles(folder, [path for path, _ in parts[held]], [digit for _, digit in parts[held]], classes)
+        for held in (False, True)
+    )
     return Dataset(card.name, train, test, metric=card.metric)
 
 
@@ -83,7 +88,9 @@ def rows_of(path: Path, columns: tuple[str, ...]) -> list[Row]:
     """The rows of a list with a header, or :class:`DataError` that says which line has what wrong. ``fold`` and class
     numbers are checked to be numbers."""
     if not path.is_file():
-        raise DataError(f"There is no file {path.absolute()}.", f"Expected: a list with the columns {', '.join(columns)}.")
+        raise DataError(
+            f"There is no file {path.absolute()}.", f"Expected: a list with the columns {', '.join(columns)}."
+        )
     with path.open(newline="", encoding="utf-8") as file:
         rows: list[Row] = list(csv.DictReader(file))
     for number, row in enumerate(rows, start=2):

@@ -1,0 +1,1 @@
+"""What protocols of videos and of recordings share: loading, training batches, stored features."""

@@ -1,0 +1,1 @@
+"""Classification of video clips: fine-tuned (MAE-ST's recipe) and on frozen features."""
