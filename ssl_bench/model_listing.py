@@ -87,9 +87,9 @@ def show_model(name: str, progress: Progress | None = None) -> Row:
     row["non_commercial"] = non_commercial(card.licence)
     row["parameters"], row["lengths"] = parameters_of(card), lengths_of(card)
     row["stored"] = _stored(card, progress)
-    row["run"] = (
-        None if card.modality != "image" else f"ssl-bench run --model {name} --task knn_imagenet,linear_imagenet"
-    )
+    file = " --weights PATH" if kind_of(card) in {"by hand", "unreleased"} else ""
+    command = f"ssl-bench run --model {name}{file} --task knn_imagenet,linear_imagenet"
+    row["run"] = command if card.modality == "image" else None
     row["published"] = [
         f"{number.source}: {number.column.protocol} {number.column.dataset} {number.metric} {number.value:g}"
         + (" (doubtful)" if number.doubtful else "")

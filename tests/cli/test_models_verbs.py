@@ -98,6 +98,14 @@ def test_show_says_what_a_newcomer_must_know() -> None:
         assert text in said, text
 
 
+def test_show_says_where_a_file_comes_from_that_has_no_address() -> None:
+    said = ssl_bench("show", "model", "cae_vitb16").out
+    assert "by hand, from https://drive.google.com" in said
+    assert "not stated: ask the authors" in said
+    assert "--model cae_vitb16 --weights PATH" in said
+    assert "coming soon" in ssl_bench("show", "model", "sdae_vitb16").out
+
+
 def test_show_knows_whether_the_file_is_the_pinned_one() -> None:
     def state() -> str:
         return str(ssl_bench("show", "model", "dino_vits16", "--json").json["stored"]["state"])
