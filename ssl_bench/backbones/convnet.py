@@ -21,7 +21,8 @@ def fits(module: nn.Module) -> bool:
 
 
 class ConvNetBackbone(Backbone):
-    """The embedding (``default`` and ``pool`` are the same) is the global average of the last stage: (B, D)."""
+    """The embedding (``default`` and ``pool`` are the same) is the global average of the last stage: (B, D). ``pool_2x2``:
+    four averages, each without one border row and column (VISSL: 6 x 6 of 7 x 7, 8192 numbers of a ResNet-50)."""
 
     def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str) -> None:
         super().__init__()
@@ -30,10 +31,20 @@ class ConvNetBackbone(Backbone):
         self.module: Any = module
         self.embedding, self.preprocess, self.name = embedding, preprocess, name
         self.embed_dim = module.num_features
+        self.own_embeddings = {"pool_2x2": 4 * self.embed_dim}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         pooled: torch.Tensor = self.module(images)
         return pooled
+
+    def own_embedding(self, images: torch.Tensor, name: str) -> torch.Tensor:
+        last = self._stages(images)[-1]
+        height, width = last.shape[-2:]
+        if min(height, width) < 2:
+            raise SettingsError(
+                f"Model {self.name}: maps of {width} x {height} pixels have no pool_2x2.", "Use default."
+            )
+        return nn.functional.avg_pool2d(last, (height - 1, width - 1), stride=1).flatten(1)
 
     def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
         """The last stages (layer4 is the last of four); a ResNet has no final norm."""

@@ -15,8 +15,8 @@ from ssl_bench.errors import SettingsError
 
 _LAST = re.compile(r"last([1-9]\d*)_cls(_mean)?")
 _ALLOWED = (
-    "Use default, cls, mean_patch, cls_mean, last<n>_cls, last<n>_cls_mean, block<k>_cls_mean (ViTs), or default, pool "
-    "(ConvNets)."
+    "Use default, cls, mean_patch, cls_mean, last<n>_cls, last<n>_cls_mean, block<k>_cls_mean (ViTs), or default, pool, "
+    "pool_2x2 (ConvNets)."
 )
 
 
@@ -28,7 +28,8 @@ def embed(backbone: Backbone, images: torch.Tensor, name: str = "default") -> to
     ``last<n>_cls_mean``: these, then the mean patch token of the last block (DINO ViT-B: ``last1_cls_mean``);
     ``cls``, ``mean_patch``, ``cls_mean`` of the last block. Before any norm: ``block<k>_cls_mean``, the class token and the
     mean patch token of block k, counted from 1 (BEiT). For convolutional networks ``pool``, their default. Some
-    networks have vectors of their own (``Backbone.own_embeddings``: CLIP's ``projected`` and ``pre_projection``).
+    networks have vectors of their own (``Backbone.own_embeddings``: CLIP's ``projected`` and ``pre_projection``, ResNets'
+    ``pool_2x2``).
     """
     if _is_default(backbone, name):
         vectors: torch.Tensor = backbone(images)

@@ -21,6 +21,8 @@ class Split(ABC):
     classes: tuple[str, ...]
     name: str = "images"
     """For people: ``imagenet/train``; nothing depends on it."""
+    validation: np.ndarray | None = None
+    """Positions of the images in a training split that the data set's authors list for validation (VOC's val in trainval)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,6 +62,8 @@ class Subset(Split):
     def __init__(self, parent: Split, indices: np.ndarray) -> None:
         self.parent, self.indices = parent, indices
         self.labels, self.classes, self.name = parent.labels[indices], parent.classes, parent.name
+        if parent.validation is not None:
+            self.validation = np.flatnonzero(np.isin(indices, parent.validation))
 
     def image(self, index: int) -> Image.Image:
         return self.parent.image(int(self.indices[index]))

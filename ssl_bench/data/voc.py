@@ -88,14 +88,26 @@ class VocSplit(FileSplit, SceneSplit):
 
 
 def voc(root: Path, card: DatasetCard) -> Dataset:
-    """``options``: ``train``, ``test`` and perhaps ``val``, each a list of ``VOC<year>/<set>``."""
+    """``options``: ``train`` and ``test``, each a list of ``VOC<year>/<set>``."""
     devkit = devkit_of(root, card)
-    splits = {
-        name: VocSplit(devkit, [image for part in card.options[name] for image in listed(devkit, part)])
-        for name in ("train", "test", "val")
-        if name in card.options
+    train, test = (
+        [image for part in card.options[name] for image in listed(devkit, part)] for name in ("train", "test")
+    )
+    split = VocSplit(devkit, train)
+    split.validation = _validation(devkit, train, card.options["train"])
+    return Dataset(card.name, split, VocSplit(devkit, test), metric=card.metric)
+
+
+def _validation(devkit: Path, train: list[str], parts: list[str]) -> np.ndarray | None:
+    """Positions in ``train`` of the images that the official lists ``val`` beside ``trainval`` name."""
+    lists = [part.replace("/trainval", "/val") for part in parts if part.endswith("/trainval")]
+    names = {
+        image
+        for part in lists
+        if (devkit / part.replace("/val", "/ImageSets/Main/val.txt")).is_file()
+        for image in listed(devkit, part)
     }
-    return Dataset(card.name, **splits, metric=card.metric)
+    return np.flatnonzero([image in names for image in train]) if names else None
 
 
 def devkit_of(root: Path, card: DatasetCard) -> Path:

@@ -7,6 +7,8 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.functional import InterpolationMode
 
+from ssl_bench.backbones.archs import build, wrap
+from ssl_bench.backbones.embeddings import embed, embedding_dim
 from ssl_bench.backbones.geometry import seen_as
 from ssl_bench.backbones.plain import PlainBackbone
 from ssl_bench.cards import PreprocessCard
@@ -14,6 +16,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.features import extract
 from ssl_bench.data.splits import ArraySplit
 from ssl_bench.data.transforms import Preprocess
+from ssl_bench.errors import SettingsError
 
 
 def backbone(**card):
@@ -69,3 +72,22 @@ def test_weights_are_shared_and_features_are_kept_apart(tmp_path):
     np.testing.assert_array_equal(other, again)
     assert len(list((tmp_path / "features").glob("*/meta.json"))) == 2
     assert not model.training
+
+
+def test_vissls_8192_numbers_of_a_resnet():
+    """Averages of 6 x 6 pixels at the four corners of the 7 x 7 map."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = wrap(build("resnet18", {}), "pool", Preprocess(PreprocessCard()), "small").eval()
+        images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        last = model.layers(images)[0].map
+        found = embed(model, images, "pool_2x2").view(2, 512, 2, 2)
+    assert last.shape[-2:] == (7, 7)
+    assert embedding_dim(model, "pool_2x2") == 2048
+    for row in (0, 1):
+        for column in (0, 1):
+            expected = last[:, :, row : row + 6, column : column + 6].mean((2, 3))
+            torch.testing.assert_close(found[:, :, row, column], expected)
+    with pytest.raises(SettingsError, match="maps of 1 x 1 pixels have no pool_2x2"):
+        embed(model, torch.zeros(1, 3, 32, 32), "pool_2x2")

@@ -131,8 +131,11 @@ def test_a_data_set_with_one_label_an_image_is_refused(tmp_path):
 def test_voc_in_its_own_layout(tmp_path):
     """Train and validation images together train the classifier that is tested. All cats are marked difficult: none is
     left by VOC's rule, all of them count by CLIP_benchmark's."""
-    write_voc(tmp_path / "data", "VOC2007", {"train": 20, "val": 8, "test": 12}, difficult={"cat"})
-    data = load_dataset("voc07_val", tmp_path / "data")
+    folder = write_voc(tmp_path / "data", "VOC2007", {"trainval": 28, "test": 12}, difficult={"cat"})
+    (folder / "ImageSets/Main/val.txt").write_text("".join(f"{number:06d}\n" for number in range(1, 25, 3)))
+    data = load_dataset("voc07", tmp_path / "data")
+    np.testing.assert_array_equal(data.train.validation, range(1, 25, 3))
+    np.testing.assert_array_equal(data.train.subset([4, 0, 7]).validation, [0, 2])
     classes = {}
     for difficult in ("exclude", "present"):
         settings = FEW.model_copy(update={"difficult": difficult, "geometry": "suite"})
@@ -154,7 +157,7 @@ def test_the_tasks():
     assert (len(settings.strengths), settings.rule, settings.geometry) == (45, "points11", "suite")
     assert resolve(MultilabelSettings, own.settings, "multilabel").geometry == "model"
     assert resolve(MultilabelSettings, coco.settings, "multilabel").primary == "per_class_f1"
-    assert suite.dataset == own.dataset == "voc07_val"
+    assert suite.dataset == own.dataset == "voc07"
 
 
 def test_coco_mini_gives_every_metric(shared_data, tmp_path):

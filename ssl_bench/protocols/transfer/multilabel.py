@@ -69,7 +69,7 @@ def score(
     details = dict[str, Any](validation="the data set's own")
     kept = np.arange(len(train))
     if val is None and len(settings.strengths) > 1:
-        kept, out, details["validation"] = hold_out(len(train), settings, compute)
+        kept, out, details["validation"] = hold_out(train, settings, compute)
         held_x, held = np.asarray(train.x[out]), train.present[out]
     elif val is not None:
         held_x, held = val.x, val.present
@@ -131,8 +131,12 @@ def interval_of(present: np.ndarray, logits: np.ndarray, settings: MultilabelSet
     return bootstrap(len(present), drawn)
 
 
-def hold_out(images: int, settings: MultilabelSettings, compute: Compute) -> tuple[np.ndarray, np.ndarray, str]:
-    """(kept, held out) rows, drawn by the seed, and what was done. Without regard to classes: an image has several."""
+def hold_out(train: Labelled, settings: MultilabelSettings, compute: Compute) -> tuple[np.ndarray, np.ndarray, str]:
+    """(kept, held out) rows, and what was done: the images that the data set's authors list for validation, or images drawn
+    by the seed, without regard to classes, since an image has several."""
+    images, own = len(train), train.validation
+    if own is not None and 0 < len(own) < images:
+        return np.setdiff1d(np.arange(images), own), own, "the data set's own"
     count = settings.val_images
     how = f"{count} training images, drawn"
     if count is None or 2 * count > images:

@@ -24,10 +24,12 @@ rule; Goyal et al., VISSL). ``present``: present in both (LAION's CLIP_benchmark
 
 @dataclass(frozen=True)
 class Labelled:
-    """``x`` (N, D) features and ``present`` (N, C) int8: 1, 0, and -1 where only difficult objects are."""
+    """``x`` (N, D) features and ``present`` (N, C) int8: 1, 0, and -1 where only difficult objects are. ``validation``: rows
+    that the data set's authors list for validation, if they do."""
 
     features: Features
     present: np.ndarray
+    validation: np.ndarray | None = None
 
     @property
     def x(self) -> np.ndarray:
@@ -48,7 +50,8 @@ def labelled(backbone: Backbone, split: SceneSplit, compute: Compute, embedding:
             f"They must be ({len(split)}, {len(split.classes)}) of 1, 0 and -1.",
         )
     present = present[features.index]
-    return Labelled(features, np.abs(present) if difficult == "present" else present)
+    own = None if split.validation is None else np.flatnonzero(np.isin(features.index, split.validation))
+    return Labelled(features, np.abs(present) if difficult == "present" else present, own)
 
 
 def learnable(present: np.ndarray, classes: tuple[str, ...], at_least: int = 1) -> tuple[np.ndarray, list[str]]:
