@@ -48,6 +48,7 @@ PROTOCOLS = {
     "attention": "ssl_bench.protocols.training_free.attention:AttentionMasks",
     "retrieve": "ssl_bench.protocols.training_free.retrieve:Retrieve",
     "copydays": "ssl_bench.protocols.training_free.copydays:Copydays",
+    "davis": "ssl_bench.protocols.training_free.davis:Davis",
     "segment": "ssl_bench.protocols.dense.segmentation:Segmentation",
     "depth": "ssl_bench.protocols.dense.depth:Depth",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",

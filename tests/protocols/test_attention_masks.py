@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from timm.models.vision_transformer import VisionTransformer
 from trained_backbone import trained_backbone
 
-from ssl_bench.backbones.archs import build, wrap
+from ssl_bench.backbones.archs import wrap
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.cards import PreprocessCard
 from ssl_bench.compute import Compute
@@ -147,12 +148,17 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path) -> None:
     data, small = load_dataset("shapes", limit=2), AttentionSettings(side=64)
     with pytest.raises(SettingsError, match="no class-token attention"):
         AttentionMasks().evaluate(trained_backbone("resnet"), data, small, Compute())
-    without = wrap(
-        build("vit_small32", {"img_size": 64, "patch_size": 8, "dim": 48, "class_token": False}),
-        "mean_patch",
-        PLAIN,
-        "no_token",
+    net = VisionTransformer(
+        img_size=64,
+        patch_size=8,
+        embed_dim=16,
+        depth=1,
+        num_heads=2,
+        class_token=False,
+        global_pool="avg",
+        num_classes=0,
     )
+    without = wrap(net, "mean_patch", PLAIN, "no_token")
     with pytest.raises(SettingsError, match="no_token has no class-token attention"):
         AttentionMasks().evaluate(without.eval(), data, small, Compute())
     with pytest.raises(SettingsError, match="less than a patch"):

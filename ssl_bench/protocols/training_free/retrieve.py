@@ -114,7 +114,7 @@ def sum_over_scales(
 def orders(database: np.ndarray, queries: np.ndarray) -> Iterator[np.ndarray]:
     """For every query (N,) positions in the database, most similar first; of equal ones the first."""
     unit = F.normalize(torch.from_numpy(np.asarray(database)), dim=1)
-    for chunk in torch.from_numpy(np.asarray(queries)).split(CHUNK):
+    for chunk in torch.split(torch.from_numpy(np.asarray(queries)), CHUNK):
         similarity = F.normalize(chunk, dim=1) @ unit.T
         yield from similarity.argsort(dim=1, descending=True, stable=True).numpy()
 
