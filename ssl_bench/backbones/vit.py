@@ -99,6 +99,10 @@ class ViTBackbone(Backbone):
         tokens = self._after_block(images, len(self.module.blocks))
         return tokens[:, self.module.num_prefix_tokens :].mean(dim=1)
 
+    def embed_tokens(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, prefix + h x w, D): the tokens as they enter the first block."""
+        return self._embed(images)
+
     def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
         return pyramid([self.layers(images)[0].map], (images.shape[-2], images.shape[-1]))
 
