@@ -57,6 +57,8 @@ PROTOCOLS = {
     "zero_shot": "ssl_bench.protocols.zero_shot.zero_shot:ZeroShot",
     "video": "ssl_bench.protocols.video.finetune:Video",
     "video_frozen": "ssl_bench.protocols.video.frozen:VideoFrozen",
+    "audio": "ssl_bench.protocols.audio.finetune:Audio",
+    "audio_frozen": "ssl_bench.protocols.audio.frozen:AudioFrozen",
 }
 METHODS = {
     "simclr": "ssl_bench.methods.contrastive.simclr:SimCLR",

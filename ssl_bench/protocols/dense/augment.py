@@ -28,8 +28,8 @@ def fills(backbone: Backbone) -> dict[Any, list[int] | float]:
 
 @dataclass(frozen=True)
 class ScaleAndCrop:
-    """Shorter side (``longest``: longer side) to ``side`` (None: the image's own) times U(``scale``), then a random rectangle
-    of ``crop`` = (height, width) pixels, padded below and to the right where the image is smaller; flipped with
+    """Shorter side (``longest``: longer side) to ``side`` (None: the image's own) times U(``scale``), then a rectangle of
+    ``crop`` = (height, width) pixels at a random ``place`` or in the middle, padded below and to the right where the image is smaller; flipped with
     probability 1/2; ``colours`` changed. ``most``: a crop in which one class has more than this share is drawn again, ten
     times at most."""
 
@@ -38,6 +38,7 @@ class ScaleAndCrop:
     scale: tuple[float, float] = (1.0, 1.0)
     side: int | None = None
     longest: bool = False
+    place: Literal["random", "centre"] = "random"
     most: float = 1.0
     flip: bool = True
     colours: Colours = "none"
@@ -53,14 +54,16 @@ class ScaleAndCrop:
 
     def _cropped(self, image: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         height, width = (min(a, b) for a, b in zip(self.crop, image.shape[-2:], strict=True))
-        for _ in range(TRIES):
-            top = int(torch.randint(image.shape[-2] - height + 1, ()))
-            left = int(torch.randint(image.shape[-1] - width + 1, ()))
+        down, right = int(image.shape[-2]) - height, int(image.shape[-1]) - width
+        for _ in range(TRIES if self.place == "random" else 1):
+            top, left = down // 2, right // 2
+            if self.place == "random":
+                top, left = int(torch.randint(down + 1, ())), int(torch.randint(right + 1, ()))
             part = target[..., top : top + height, left : left + width]
             if self.most >= 1 or _largest_share(part) < self.most:
                 break
-        cut = v2.functional.crop
-        return pad_to(cut(image, top, left, height, width), cut(target, top, left, height, width), self.crop, self.fill)
+        box = top, left, height, width
+        return pad_to(v2.functional.crop(image, *box), v2.functional.crop(target, *box), self.crop, self.fill)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ class Bins(nn.Module):
 
         w = (relu(s) + 0.1) / sum(relu(s) + 0.1)       d = sum w_i c_i
 
-    s: 1 x 1 convolution of all maps, joined and made 4 times finer (bilinear) before.
+    s: 1 x 1 convolution of all maps, joined and made 4 times finer (bilinear). Making the scores finer in place of the maps
+    gives the same for less: bilinear weights sum to 1, so the two linear steps can be exchanged.
     """
 
     def __init__(self, channels: Sequence[int], low: float, high: float) -> None:
         super().__init__()
         finer = nn.Upsample(scale_factor=4, mode="bilinear")
-        self.scores = Joined(finer, nn.Conv2d(sum(channels), BINS, 1))
+        self.scores = Joined(nn.Conv2d(sum(channels), BINS, 1), finer)
         self.register_buffer("centres", torch.linspace(low, high, BINS).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -118,3 +119,14 @@ def _assemble(inputs: int, width: int, step: float) -> nn.Module:
     elif step < 1:
         layers.append(nn.Conv2d(width, width, 3, stride=whole, padding=1))
     return nn.Sequential(*layers)
+
+
+class Metres(nn.Module):
+    """Standardised depth -> metres: mean + std x."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mean + self.std * x.float()

@@ -30,7 +30,7 @@ class DenseSettings(Settings):
     """``blocks``: whose maps the head gets (see ``taps``); ``norm``: with a ViT's final norm. ``frozen``: only the head is
     trained. ``dilate``: the last stage of a ResNet keeps the stride 16.
 
-    Training: crops of ``crop`` pixels (or [height, width]) of images whose shorter (``longest``: longer) side is ``side``
+    Training: crops of ``crop`` pixels (or [height, width]) at this ``place`` of images whose shorter (``longest``: longer) side is ``side``
     (None: its own) times U(``scale``); ``most`` of one class; ``colours``. ``lr`` is for a batch of ``batch_size``, which
     ``accumulate`` forwards share; ``milestones`` are shares of ``steps``.
 
@@ -47,6 +47,7 @@ class DenseSettings(Settings):
     scale: tuple[float, float] = (0.5, 2.0)
     side: Side | None = None
     longest: bool = False
+    place: Literal["random", "centre"] = "random"
     most: float = Field(1.0, gt=0, le=1)
     flip: bool = True
     colours: Colours = "none"
@@ -81,7 +82,7 @@ class DenseSettings(Settings):
     def train_transform(self, backbone: Backbone) -> ScaleAndCrop:
         fill = fills(backbone)
         return ScaleAndCrop(
-            fill, self.crop_size, self.scale, self.side, self.longest, self.most, self.flip, self.colours
+            fill, self.crop_size, self.scale, self.side, self.longest, self.place, self.most, self.flip, self.colours
         )
 
     def test_crop(self, backbone: Backbone) -> TestCrop | None:
