@@ -46,6 +46,7 @@ SHEET: list[tuple[str, str, str, dict[str, Any]]] = [
     ("msn", "base", "imagenet", {"epochs": 100, "batch_size": 1024, "lr": 2e-3, "warmup_epochs": 5, "layer_decay": 0.65, "drop_path": 0.2}),
     ("ijepa", "huge", "imagenet", {"epochs": 50, "batch_size": 528, "lr": 1e-4, "drop_path": 0.25, "weight_decay": 0.04, "layer_decay": 0.75}),
     ("mocov3", "base", "imagenet", {"epochs": 150}),
+    ("deit", "base", "imagenet", {**DEIT, "epochs": 300, "lr": 5e-4, "batch_size": 1024}),
     ("deit", "base", "cifar10", {**DEIT, "epochs": 1000, "lr": 7.5e-6}),
     ("deit", "base", "cifar100", {**DEIT, "epochs": 1000, "lr": 7.5e-6}),
     ("deit", "base", "flowers", {**DEIT, "epochs": 1000, "lr": 7.5e-6}),
