@@ -51,6 +51,7 @@ PROTOCOLS = {
     "davis": "ssl_bench.protocols.training_free.davis:Davis",
     "segment": "ssl_bench.protocols.dense.segmentation:Segmentation",
     "depth": "ssl_bench.protocols.dense.depth:Depth",
+    "detect": "ssl_bench.protocols.detection.detect:Detect",
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
     "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",

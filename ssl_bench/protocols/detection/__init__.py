@@ -1,0 +1,1 @@
+"""Object detection and instance segmentation: torchvision's detectors around any backbone."""
