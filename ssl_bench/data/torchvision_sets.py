@@ -15,6 +15,8 @@ from ssl_bench.data.splits import ArraySplit, FileSplit
 from ssl_bench.errors import DataError
 
 LAYOUTS = {
+    "mnist": "MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte",
+    "gtsrb": "gtsrb/{GTSRB/Training/<class>/*.ppm,GTSRB/Final_Test/Images/*.ppm,GT-final_test.csv}",
     "fashion_mnist": "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte",
     "stl10": "stl10_binary/{train_X,train_y,test_X,test_y}.bin",
     "flowers": "flowers-102/{jpg/*.jpg,imagelabels.mat,setid.mat}",
@@ -25,10 +27,32 @@ LAYOUTS = {
     "cars": "stanford_cars/{cars_train,cars_test,devkit,cars_test_annos_withlabels.mat}",
 }
 
+STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+"""Its classes, where the file that names them is not there."""
+
 
 def fashion_mnist(root: Path, card: DatasetCard) -> Dataset:
     """60,000 and 10,000 images of 28 x 28, grey made RGB."""
     train, test = (_grey(_open(tv.FashionMNIST, root, card, train=train)) for train in (True, False))
+    return Dataset(card.name, train, test, metric=card.metric)
+
+
+def mnist(root: Path, card: DatasetCard) -> Dataset:
+    """60,000 and 10,000 images of 28 x 28, grey made RGB; classes ``0`` to ``9``."""
+    train, test = (_grey(_open(tv.MNIST, root, card, train=train)) for train in (True, False))
+    for part in (train, test):
+        part.classes = tuple("0123456789")
+    return Dataset(card.name, train, test, metric=card.metric)
+
+
+def gtsrb(root: Path, card: DatasetCard) -> Dataset:
+    """26,640 train, 12,630 test; classes are the names of the training folders, ``00000`` to ``00042``."""
+    splits = []
+    for part in ("train", "test"):
+        source = _open(tv.GTSRB, root, card, split=part)
+        paths, labels = zip(*source._samples, strict=True)
+        splits.append(_file_split(Path(source.root), paths, labels, [f"{number:05d}" for number in range(43)]))
+    train, test = splits
     return Dataset(card.name, train, test, metric=card.metric)
 
 
@@ -116,5 +140,4 @@ def _grey(source: Any) -> ArraySplit:
 
 
 def _planar(source: Any) -> ArraySplit:
-    classes = getattr(source, "classes", None) or [str(label) for label in range(10)]
-    return ArraySplit(source.data.transpose(0, 2, 3, 1), source.labels, classes)
+    return ArraySplit(source.data.transpose(0, 2, 3, 1), source.labels, getattr(source, "classes", None) or STL10)

@@ -38,6 +38,7 @@ COUNTS = {
     "clevr_counts": (8, 1),
     "hateful_memes": (2, 1),
     "rendered_sst2": (2, 1),
+    "cub200": (200, 1),
 }
 
 
@@ -53,9 +54,9 @@ def test_every_file_is_counted_and_names_its_source_and_licence():
     assert files - set(COUNTS) == {"shapes"}
     for name in COUNTS:
         assert find_prompts(name).licence == "MIT"
-        assert "MIT, Copyright (c) 2021 OpenAI" in (FOLDER / f"{name}.yaml").read_text().splitlines()[0]
+        assert "Licence: MIT, Copyright (c)" in (FOLDER / f"{name}.yaml").read_text().splitlines()[0]
     assert "Copyright (c) 2021 OpenAI" in (FOLDER / "LICENSE").read_text()
-    assert {"voc07", "placed_digits"} <= set(shipped())
+    assert {"digits", "placed_digits"} <= set(shipped())
 
 
 def test_imagenet_agrees_with_open_clip():

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from ssl_bench.errors import DataError, SettingsError
 from ssl_bench.protocols.accuracy import accuracy_interval, accuracy_metrics
@@ -77,16 +76,22 @@ class Ranks:
 
     def _auc(self, counts: np.ndarray | None) -> float:
         """Percent; ``counts``: how often each image is drawn, NaN where a class is not drawn."""
-        drawn = self.labels if counts is None else self.labels[counts > 0]
-        if self.classes != 2 or (counts is None and len(np.unique(drawn)) != 2):
+        if self.classes != 2 or len(np.unique(self.labels)) != 2:
             raise DataError(
-                f"metric = roc_auc: needs images of two classes; there are {self.classes} classes, and test images of "
-                f"{len(np.unique(drawn))}.",
+                f"metric = roc_auc: needs test images of two classes; there are {len(np.unique(self.labels))}.",
                 "Choose another metric: --set metric=top1",
             )
-        if len(np.unique(drawn)) != 2:
-            return float("nan")
-        return 100 * float(roc_auc_score(self.labels, self.margin, sample_weight=counts))
+        return 100 * roc_auc(self.labels == 1, self.margin, counts)
+
+
+def roc_auc(positive: np.ndarray, score: np.ndarray, counts: np.ndarray | None = None) -> float:
+    """P(positive's score > negative's) + P(equal) / 2, in [0, 1], of (N,) images that count ``counts`` times each; NaN
+    without positives or negatives."""
+    weight = np.ones(len(score)) if counts is None else counts.astype(np.float64)
+    place = np.unique(score, return_inverse=True)[1]
+    good, bad = (np.bincount(place, weights=weight * part) for part in (positive, ~positive))
+    total = good.sum() * bad.sum()
+    return float(good @ (bad.cumsum() - bad / 2) / total) if total else float("nan")
 
 
 def several_labels(present: np.ndarray, scores: np.ndarray, classes: tuple[str, ...]) -> Outcome:
