@@ -55,8 +55,8 @@ def fer2013(root: Path, card: DatasetCard) -> Dataset:
 
 
 def clevr_counts(root: Path, card: DatasetCard) -> Dataset:
-    """How many objects there are: 3 to 10. All 70,000 training images, and the 15,000 of ``val`` as test (CLIP took 2,000
-    and 500 of them, and does not say which)."""
+    """How many objects there are: 3 to 10. All 70,000 training images, and the 15,000 of ``val`` as test (CLIP took a
+    small part of them, and does not say which)."""
     layout = "clevr/CLEVR_v1.0/{images/{train,val}/*.png,scenes/CLEVR_{train,val}_scenes.json}"
     places = [root / "clevr" / "CLEVR_v1.0", root / "CLEVR_v1.0"]
     folder = next((place for place in places if place.is_dir()), None) or required(places[0], root, layout)
