@@ -25,7 +25,9 @@ from ssl_bench.registry import registry
 from ssl_bench.settings import resolve
 from ssl_bench.training import supervised
 
-SHORT = {"epochs": 4, "batch_size": 16, "lr": 0.05, "warmup_epochs": 0.5, "crop_scale": (0.5, 1.0), "crop_ratio": 1.0}
+SHORT = {
+    "recipe": "mae", "epochs": 4, "batch_size": 16, "lr": 0.05, "warmup_epochs": 0.5, "crop_scale": (0.5, 1.0), "crop_ratio": 1.0,
+}  # fmt: skip
 
 
 def finetune(given: dict[str, Any], made: Compute, data: Dataset | None = None, net: Backbone | None = None) -> Outcome:
@@ -71,6 +73,7 @@ def test_the_outcome(tmp_path: Path) -> None:
     assert outcome.metrics["top1"] < outcome.metrics["top5"] <= 100
     assert outcome.selection == "fixed"
     assert (outcome.details["batch"], outcome.details["updates"]) == (16, 32)
+    assert outcome.details["recipe_name"] == "mae"
     assert outcome.details["recipe"]["lr"] == 0.05
     assert outcome.details["lr_used"] == pytest.approx(0.05 / 16)
     assert outcome.details["feature"] == "mean_norm"
@@ -190,7 +193,8 @@ def test_a_resnet_has_no_place_for_drop_path(tmp_path: Path) -> None:
     net = backbone("resnet_small32", width=4)
     outcome = finetune({"epochs": 1}, compute(tmp_path), net=net)
     assert outcome.details["feature"] == "default"
-    assert "no place" in outcome.details["note"]
+    assert outcome.details["note"].endswith("no place for it: drop path, layer decay")
+    assert "note" not in finetune({"epochs": 1}, compute(tmp_path)).details
 
 
 @pytest.mark.parametrize("bad", [

@@ -177,6 +177,25 @@ def test_byols_sweep_and_its_decay() -> None:
     assert semi.RECIPES["byol"].sweep == {"lr": (0.01, 0.02, 0.05, 0.1, 0.005), "epochs": (30, 50)}
 
 
+@pytest.mark.parametrize(
+    ("model", "on_imagenet", "elsewhere"),
+    [
+        ("mae_vitb16", "mae", "deit"),
+        ("beit_vitb16", "beit", "deit"),
+        ("ibot_vits16", "ibot", "deit"),
+        ("dino_vitb16", "deit", "deit"),
+        ("mocov3_vitb16", "mocov3", "mocov3_transfer"),
+        ("msn_vitb16", "msn", "msn_transfer"),
+        ("ijepa_vith16_448", "ijepa", "deit"),
+        ("byol_resnet50", "mae", "byol_20k"),
+        ("timm:vit_base_patch16_224", "mae", "deit"),
+    ],
+)
+def test_the_authors_recipe(model: str, on_imagenet: str, elsewhere: str) -> None:
+    assert finetune.authors_recipe(model, "imagenet") == on_imagenet
+    assert finetune.authors_recipe(model, "cars") == elsewhere
+
+
 def test_a_value_that_is_given_is_not_swept() -> None:
     recipe = FineTuneSettings(recipe="byol_20k", lr=0.01).changes_of(finetune.RECIPES["byol_20k"])
     assert (recipe.lr, list(recipe.sweep)) == (0.01, ["weight_decay"])
@@ -195,8 +214,8 @@ def test_tasks_of_the_interface_are_there() -> None:
     known = registry()
     names = "imagenet cifar10 cifar100 flowers cars inat18 inat19 pets shapes digits"
     assert {known.task(f"finetune_{name}").protocol for name in names.split()} == {"finetune"}
-    assert known.task("finetune_imagenet").settings == {}
-    assert known.task("finetune_cars").settings["recipe"] == "deit"
+    assert known.task("finetune_imagenet").settings == known.task("finetune_cars").settings == {}
+    assert known.task("finetune_mae_imagenet").settings == {"recipe": "mae"}
     assert known.task("semi_1pct_imagenet").protocol == known.task("semi_10pct_imagenet").protocol == "semi"
     assert known.task("semi_frozen_1pct_imagenet").protocol == "semi_frozen"
     for protocol in ("finetune", "semi", "semi_frozen"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from ssl_bench.backbones.backbone import Backbone
@@ -30,10 +31,29 @@ RECIPES: dict[Name, Recipe] = {
     "mocov3_transfer": transfer_recipes.MOCOV3_TRANSFER,
     "byol_20k": transfer_recipes.BYOL_20K,
 }
+ON_IMAGENET: dict[str, Name] = {
+    "beit": "beit",
+    "dino": "deit",
+    "ibot": "ibot",
+    "ijepa": "ijepa",
+    "mocov3": "mocov3",
+    "msn": "msn",
+    "supervised": "deit",
+}
+"""Method -> its authors' recipe; for all others MAE's."""
+ELSEWHERE: dict[str, Name] = {
+    "byol": "byol_20k",
+    "mocov3": "mocov3_transfer",
+    "msn": "msn_transfer",
+    "simclr": "byol_20k",
+}
+"""The same on other data sets; for all others DeiT's."""
 
 
 class FineTuneSettings(RecipeSettings):
-    recipe: Name = "mae"
+    """``recipe``: ``authors`` is the one that the authors of the model's method use on ImageNet or elsewhere."""
+
+    recipe: Name | Literal["authors"] = "authors"
 
 
 class FineTune(Protocol):
@@ -45,13 +65,21 @@ class FineTune(Protocol):
     settings = FineTuneSettings
 
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: FineTuneSettings, compute: Compute) -> Outcome:
-        stated = RECIPES[settings.recipe].resolved(size_of(backbone), dataset.name)
+        name = authors_recipe(backbone.name, dataset.name) if settings.recipe == "authors" else settings.recipe
+        stated = RECIPES[name].resolved(size_of(backbone), dataset.name)
         recipe = settings.changes_of(stated)
         fit, choose = _to_choose(dataset, settings, compute) if recipe.sweep else (dataset.train, dataset.train)
         everything = _everything(dataset) if settings.with_val else dataset.train
-        return FineTuning(backbone, recipe, settings, dataset.metric, compute).run(
+        outcome = FineTuning(backbone, recipe, settings, dataset.metric, compute).run(
             fit, choose, everything, dataset.test
         )
+        return replace(outcome, details={"recipe_name": name, **outcome.details})
+
+
+def authors_recipe(model: str, dataset: str) -> Name:
+    """Of a model named ``<method>_<arch>``."""
+    method = model.partition("_")[0]
+    return ON_IMAGENET.get(method, "mae") if dataset == "imagenet" else ELSEWHERE.get(method, "deit")
 
 
 def _to_choose(dataset: Dataset, settings: FineTuneSettings, compute: Compute) -> tuple[Split, Split]:

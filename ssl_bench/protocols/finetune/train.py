@@ -127,8 +127,13 @@ def _facts(net: Classifier, plan: Plan, size: int, batches: ImageBatches) -> dic
     values = {"image_size": size, "batch": plan.batch, "updates": plan.total, "lr_used": body, "head_lr_used": head}
     facts: dict[str, Any] = {"recipe": plan.recipe.values() | {"source": plan.recipe.source}, **values}
     facts |= {"feature": net.feature, "training_images": plan.images}
+    left_out = []
     if plan.recipe.drop_path > 0 and not set_drop_path(net.backbone, plan.recipe.drop_path):
-        facts["note"] = "drop path was left out: this network has no place for it"
+        left_out.append("drop path")
+    if plan.recipe.layer_decay < 1 and not hasattr(getattr(net.backbone, "module", None), "blocks"):
+        left_out.append("layer decay")
+    if left_out:
+        facts["note"] = f"left out, since this network has no place for it: {', '.join(left_out)}"
     if batches.skipped:
         facts["skipped"] = sorted(batches.skipped)
     return facts
