@@ -18,13 +18,25 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 FROM_RECORDS, FROM_MODEL = ("bars", "scatter"), ("attention", "neighbours")
+FROM_TASK = {
+    "segmentation": ("segment_shapes", "ssl_bench.reporting.dense_figures:segmentation"),
+    "depth": ("depth_shapes", "ssl_bench.reporting.dense_figures:depth"),
+    "detections": ("detect_shapes", "ssl_bench.reporting.detection_figures:detections"),
+}
+"""Kind -> the usual task, and the function that draws: (backbone, dataset, settings, compute, out, count)."""
 
 
 @app.command("figure")
 def figure(
-    kind: Annotated[str, typer.Argument(help="What to draw.", metavar="bars|scatter|attention|neighbours")],
+    kind: Annotated[
+        str, typer.Argument(help="What to draw.", metavar="bars|scatter|attention|neighbours|segmentation|depth|detections")
+    ],
     out: Annotated[Path, flag("--out", help="File to write, .png or .svg.")],
-    model: Annotated[str | None, flag("--model", "-m", help="Model of attention and neighbours.")] = None,
+    model: Annotated[str | None, flag("--model", "-m", help="Model, for all but bars and scatter.")] = None,
+    task: Annotated[
+        str | None, flag("--task", "-t", help="Task of segmentation, depth and detections: its head is trained first.")
+    ] = None,
+    set_: options.Set = None,
     weights: options.Weights = None,
     dataset: Annotated[str, flag("--dataset", help="Data set whose images are shown.")] = "placed_digits",
     image: Annotated[list[Path] | None, flag("--image", help="Attention: an image file instead. Repeatable.")] = None,
@@ -34,7 +46,8 @@ def figure(
     device: options.Device = "auto",
     include: options.Include = None,
 ) -> None:
-    """Draw accuracies (bars, scatter) from the records, or what a model sees (attention, neighbours)."""
+    """Draw accuracies (bars, scatter) from the records, what a model sees (attention, neighbours), or input, truth and
+    prediction of a task's test images (segmentation, depth, detections)."""
     options.include(include)
     from ssl_bench.cli.console import Bars, note
     from ssl_bench.compute import Compute, resolve_device
@@ -43,13 +56,16 @@ def figure(
 
     if kind in FROM_RECORDS:
         _from_records(kind, out, results)
-    elif kind not in FROM_MODEL:
-        raise UnknownNameError("figure", kind, [*FROM_RECORDS, *FROM_MODEL])
+    elif kind not in (*FROM_MODEL, *FROM_TASK):
+        raise UnknownNameError("figure", kind, [*FROM_RECORDS, *FROM_MODEL, *FROM_TASK])
     elif model is None:
         raise SettingsError(f"figure {kind} needs --model.", "`ssl-bench list models` shows them.")
     else:
         compute = Compute(device=resolve_device(device), data_root=where_data(data_root), progress=Bars())
-        _from_model(kind, out, model, weights, dataset, image or [], count, compute)
+        if kind in FROM_TASK:
+            _from_task(kind, out, model, weights, task, set_ or [], count, compute)
+        else:
+            _from_model(kind, out, model, weights, dataset, image or [], count, compute)
     note(f"Wrote {out.resolve()}")
 
 
@@ -80,12 +96,49 @@ def _from_model(
         figures.attention(backbone, [_open(path) for path in files], out)
         return
     data = load_dataset(dataset, compute.data_root)
-    chosen = [round(i * (len(data.test) - 1) / max(count - 1, 1)) for i in range(min(count, len(data.test)))]
+    chosen = figures.spread_over(len(data.test), count)
     if kind == "attention":
         figures.attention(backbone, [data.test.image(i) for i in chosen], out)
         return
     train, test = extract(backbone, data.train, compute), extract(backbone, data.test, compute)
     figures.neighbours(train, test, data, out, queries=chosen)
+
+
+def _from_task(
+    kind: str,
+    out: Path,
+    model: str,
+    weights: str | None,
+    name: str | None,
+    given: list[str],
+    count: int,
+    compute: Compute,
+) -> None:
+    """One test image a row. Everything that the user may have got wrong is found before the head is trained."""
+    import importlib
+
+    from ssl_bench.backbones.load import load_model
+    from ssl_bench.data.builders import load_dataset
+    from ssl_bench.errors import SettingsError
+    from ssl_bench.registry import registry
+    from ssl_bench.selection import parse_settings, settings_for
+    from ssl_bench.settings import resolve
+
+    usual, drawer = FROM_TASK[kind]
+    task = registry().task(name or usual)
+    wanted = registry().task(usual).protocol
+    if task.protocol != wanted:
+        raise SettingsError(
+            f"figure {kind}: the task {task.name} has the protocol {task.protocol}, not {wanted}.",
+            f"`ssl-bench list tasks --protocol {wanted}` shows those that fit.",
+        )
+    protocol = registry().protocols.get(task.protocol)
+    chosen = settings_for(task, parse_settings(given), [task.protocol])
+    settings = resolve(protocol.settings, chosen, task.protocol)
+    data = load_dataset(task.dataset, compute.data_root)
+    backbone = load_model(model, weights=weights, device=compute.device, cache=compute.cache, progress=compute.progress)
+    module, _, function = drawer.partition(":")
+    getattr(importlib.import_module(module), function)(backbone, data, settings, compute, out, count)
 
 
 def _open(path: Path) -> Image.Image:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ssl_bench.data.dataset import Dataset
     from ssl_bench.data.features import Features
 
-__all__ = ["attention", "bars", "image_grid", "neighbours", "scatter"]
+__all__ = ["attention", "bars", "image_grid", "neighbours", "scatter", "spread_over"]
 
 GAP = 6
 CAPTION = 16
@@ -59,6 +59,12 @@ def image_grid(
     canvas.save(stream, Image.registered_extensions()[out.suffix.lower()])
     write_bytes(out, stream.getvalue())
     return out
+
+
+def spread_over(images: int, count: int) -> list[int]:
+    """``count`` positions among ``images`` (all, if there are fewer), from the first to the last."""
+    count = min(count, images)
+    return [round(i * (images - 1) / max(count - 1, 1)) for i in range(count)]
 
 
 def neighbours(
