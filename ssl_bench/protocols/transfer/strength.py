@@ -88,19 +88,19 @@ def fit_chosen(
     with compute.progress.bar("logistic regression", 2) as advance:
         if len(strengths) > 1:
             assert val is not None
-            path = _path(train, classes, strengths, settings.max_iterations, settings, compute)
+            path = solve(train, classes, strengths, settings.max_iterations, settings, compute)
             found = [score(val.y, logits_of(solution, val.x, settings)) for solution in path]
             details["held_out_score"] = {f"{s:.4g}": round(v, 4) for s, v in zip(strengths, found, strict=True)}
             details["validation_images"] = len(val.y)
             strengths = (max(zip(found, strengths, strict=True))[1],)
         advance()
-        (solution,) = _path(everything, classes, strengths, 10 * settings.max_iterations, settings, compute)
+        (solution,) = solve(everything, classes, strengths, 10 * settings.max_iterations, settings, compute)
         advance()
     details |= {"strength": strengths[0], "trained_on": len(everything.y), "gap": float(solution.gap[0])}
     return Fitted(solution, "held_out" if len(settings.strengths) > 1 else "fixed", details)
 
 
-def _path(
+def solve(
     part: Part,
     classes: int,
     strengths: tuple[float, ...],
@@ -108,6 +108,7 @@ def _path(
     settings: StrengthSettings,
     compute: Compute,
 ) -> list[Logistic]:
+    """The solution for each of ``strengths``, in their order."""
     device = torch.device("cpu") if compute.device.type == "mps" else compute.device  # MPS has no doubles
     scale = 1 if settings.scale == "sum" else len(part.y)
     return logistic_path(
