@@ -114,6 +114,8 @@ def loaded(
         batch_size=batch_size,
         num_workers=min(compute.workers, -(-len(indices) // batch_size)),
         collate_fn=list,
+        # Without one the loader draws from the global generator, and a resumed training would not see what it saw before.
+        generator=torch.Generator().manual_seed(0),
     )
     for items in loader:
         for item in items:
