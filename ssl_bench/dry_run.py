@@ -16,7 +16,6 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.errors import SslBenchError
 from ssl_bench.modality import choose
-from ssl_bench.protocols.protocol import FeatureProtocol
 from ssl_bench.registry import registry
 from ssl_bench.results.store import Store
 from ssl_bench.runner import Cell, Job
@@ -96,8 +95,7 @@ def _state(
         return "done", 0
     if data is None or not speed:
         return "to run", None
-    passes = 1 if isinstance(protocol, FeatureProtocol) else int(getattr(settings, "epochs", None) or 1)
-    return "to run", round((len(data.train) * passes + len(data.test)) / speed)
+    return "to run", round(protocol.passes(backbone, data, settings) / speed)
 
 
 def _images_per_second(backbone: Backbone, compute: Compute, batch: int = 4) -> float:

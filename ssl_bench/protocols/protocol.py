@@ -59,9 +59,16 @@ class Protocol(ABC):
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
         """Score ``backbone`` on ``dataset``."""
 
+    def passes(self, backbone: Backbone, dataset: Dataset, settings: Any) -> int:
+        """About how many images go forward through the network: what a dry run estimates the time from."""
+        return len(dataset.train) * int(getattr(settings, "epochs", None) or 1) + len(dataset.test)
+
 
 class FeatureProtocol(Protocol):
     """A protocol that needs nothing but one vector an image: also usable on the user's own arrays."""
+
+    def passes(self, backbone: Backbone, dataset: Dataset, settings: Any) -> int:
+        return len(dataset.train) + len(dataset.test)
 
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: Any, compute: Compute) -> Outcome:
         train = extract(backbone, dataset.train, compute)

@@ -203,3 +203,20 @@ def test_a_resnet_has_no_place_for_drop_path(tmp_path: Path) -> None:
 def test_bad_settings_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         resolve(FineTuneSettings, bad, "finetune")
+
+
+def test_real_images(shared_data: Path, tmp_path: Path) -> None:
+    """CIFAR-10's own pixels by DeiT's recipe (repeated augmentation, mixing, average), shortened to seconds."""
+    parts = []
+    for name, count in (("train", 3000), ("test", 600)):
+        with np.load(shared_data / "cifar10" / f"{name}_exact_subset.npz") as file:
+            parts.append(ArraySplit(file["images"][:count], file["labels"][:count], [str(c) for c in range(10)]))
+    given = {
+        "recipe": "deit", "epochs": 3, "batch_size": 100, "lr": 0.03, "image_size": 32, "warmup_epochs": 0.4, "ema": 0.9,
+        "drop_path": 0.0, "randaugment": "", "erasing": 0.1, "crop_scale": (0.5, 1.0), "crop_ratio": 1.0,
+    }  # fmt: skip
+    net = backbone("resnet_small32", width=8)
+    outcome = finetune(given, compute(tmp_path), Dataset("cifar10", *parts), net)
+    assert outcome.metrics["top1"] > 20
+    assert outcome.metrics["top5"] > 70
+    assert outcome.metrics["top1_average"] > 20

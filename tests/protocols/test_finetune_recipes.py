@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from protocols.finetune_toys import TINY, backbone
+from protocols.finetune_toys import TINY, backbone, dataset
 
 from ssl_bench.errors import SettingsError
 from ssl_bench.protocols.finetune import finetune, semi
@@ -208,6 +208,15 @@ def test_other_epochs_keep_the_shares() -> None:
     assert semi.RECIPES["swav"].changed(epochs=10).milestones == (6, 8)
     assert finetune.RECIPES["mae"].changed(epochs=20, warmup_epochs=3.0).warmup_epochs == 3
     assert TINY.changed(lr=0.5).lr == 0.5
+
+
+def test_how_much_work_a_dry_run_expects() -> None:
+    """Two rates and eight decays are 16 trainings and the last one; three passes for a step, one for a test image."""
+    data = dataset(train=64, test=30)
+    settings = FineTuneSettings(recipe="byol_20k", steps=10, batch_size=32, sweep_lr=(0.1, 0.2))
+    assert finetune.FineTune().passes(backbone(), data, settings) == 17 * 10 * 32 * 3 + 30
+    once = semi.SemiSettings(percent=25, epochs=3, batch_size=8)
+    assert semi.Semi().passes(backbone(), data, once) == 3 * 16 * 3 + 30
 
 
 def test_tasks_of_the_interface_are_there() -> None:

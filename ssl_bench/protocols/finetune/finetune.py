@@ -11,7 +11,7 @@ from ssl_bench.data.dataset import Dataset, Split
 from ssl_bench.data.joined import JoinedSplit
 from ssl_bench.protocols.finetune import imagenet_recipes, transfer_recipes
 from ssl_bench.protocols.finetune.recipe import Recipe, size_of
-from ssl_bench.protocols.finetune.run import FineTuning, held_out
+from ssl_bench.protocols.finetune.run import FineTuning, held_out, passes
 from ssl_bench.protocols.finetune.settings import RecipeSettings
 from ssl_bench.protocols.protocol import Outcome, Protocol
 
@@ -65,15 +65,23 @@ class FineTune(Protocol):
     settings = FineTuneSettings
 
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: FineTuneSettings, compute: Compute) -> Outcome:
-        name = authors_recipe(backbone.name, dataset.name) if settings.recipe == "authors" else settings.recipe
-        stated = RECIPES[name].resolved(size_of(backbone), dataset.name)
-        recipe = settings.changes_of(stated)
+        name, recipe = chosen_recipe(backbone, dataset, settings)
         fit, choose = _to_choose(dataset, settings, compute) if recipe.sweep else (dataset.train, dataset.train)
         everything = _everything(dataset) if settings.with_val else dataset.train
         outcome = FineTuning(backbone, recipe, settings, dataset.metric, compute).run(
             fit, choose, everything, dataset.test
         )
         return replace(outcome, details={"recipe_name": name, **outcome.details})
+
+    def passes(self, backbone: Backbone, dataset: Dataset, settings: FineTuneSettings) -> int:
+        recipe = chosen_recipe(backbone, dataset, settings)[1]
+        return passes(recipe, len(_everything(dataset) if settings.with_val else dataset.train), len(dataset.test))
+
+
+def chosen_recipe(backbone: Backbone, dataset: Dataset, settings: FineTuneSettings) -> tuple[Name, Recipe]:
+    """By name, size of the model and data set, with the user's changes."""
+    name = authors_recipe(backbone.name, dataset.name) if settings.recipe == "authors" else settings.recipe
+    return name, settings.changes_of(RECIPES[name].resolved(size_of(backbone), dataset.name))
 
 
 def authors_recipe(model: str, dataset: str) -> Name:

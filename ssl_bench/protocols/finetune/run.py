@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -14,6 +15,7 @@ from ssl_bench.data import subsets
 from ssl_bench.data.dataset import Split
 from ssl_bench.errors import SettingsError
 from ssl_bench.protocols.finetune.net import image_size
+from ssl_bench.protocols.finetune.plan import Plan
 from ssl_bench.protocols.finetune.recipe import Recipe
 from ssl_bench.protocols.finetune.score import answers, outcome_of, preprocess_for_test
 from ssl_bench.protocols.finetune.settings import RecipeSettings
@@ -106,6 +108,13 @@ class FineTuning:
             "seed": self.compute.seed,
             "precision": self.compute.precision,
         }
+
+
+def passes(recipe: Recipe, images: int, test: int) -> int:
+    """Forward passes of all trainings, where a backward pass counts two, and of the test."""
+    plan = Plan(recipe, images)
+    trainings = 1 + math.prod(len(values) for values in recipe.sweep.values()) * bool(recipe.sweep)
+    return 3 * plan.total * plan.batch * trainings + test
 
 
 def held_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:

@@ -16,7 +16,7 @@ from ssl_bench.data import subsets
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.protocols.finetune import semi_recipes
 from ssl_bench.protocols.finetune.recipe import Recipe, size_of
-from ssl_bench.protocols.finetune.run import FineTuning, held_out
+from ssl_bench.protocols.finetune.run import FineTuning, held_out, passes
 from ssl_bench.protocols.finetune.settings import RecipeSettings
 from ssl_bench.protocols.protocol import Outcome, Protocol
 
@@ -52,12 +52,21 @@ class Semi(Protocol):
         chosen = labelled(dataset, settings.percent, compute)
         part = dataset.train.subset(chosen.indices)
         part.name = f"{settings.percent:g} % of {dataset.train.name}"
-        stated = RECIPES[settings.recipe].resolved(size_of(backbone), f"{settings.percent:g}")
-        recipe = settings.changes_of(stated)
+        recipe = chosen_recipe(backbone, settings)
         fit, choose = held_out(part, settings.held_out, compute.seed) if recipe.sweep else (part, part)
         outcome = FineTuning(backbone, recipe, settings, dataset.metric, compute).run(fit, choose, part, dataset.test)
         facts = {"labelled_images": len(part), "subset": chosen.note or chosen.source}
         return replace(outcome, details={**outcome.details, **facts})
+
+    def passes(self, backbone: Backbone, dataset: Dataset, settings: SemiSettings) -> int:
+        images = max(len(dataset.classes), round(len(dataset.train) * settings.percent / 100))
+        return passes(chosen_recipe(backbone, settings), images, len(dataset.test))
+
+
+def chosen_recipe(backbone: Backbone, settings: SemiSettings) -> Recipe:
+    """By name, size of the model and share of the labels, with the user's changes."""
+    stated = RECIPES[settings.recipe].resolved(size_of(backbone), f"{settings.percent:g}")
+    return settings.changes_of(stated)
 
 
 def labelled(dataset: Dataset, percent: float, compute: Compute) -> subsets.Selection:
