@@ -13,19 +13,24 @@ Grid = tuple[tuple[Cell | None, ...], ...]
 
 @dataclass(frozen=True)
 class Line:
-    """A row: a model of ours, or a row of a paper's table (``model`` None where no model here is the same)."""
+    """A row: a model of ours, or a row of a paper's table (``model`` None where no model here is the same).
+
+    Neighbours of one ``group`` stand below one heading; empty: no heading.
+    """
 
     label: str
     model: str | None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A task with its headline metric."""
+    """A task with its headline metric. Neighbours of one ``group`` stand below one heading; empty: no heading."""
 
     label: str
     task: str | None
     metric: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
