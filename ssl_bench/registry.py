@@ -55,6 +55,7 @@ PROTOCOLS = {
     "transfer": "ssl_bench.protocols.transfer.suite:Transfer",
     "svm": "ssl_bench.protocols.transfer.svm:Svm",
     "multilabel": "ssl_bench.protocols.transfer.multilabel:Multilabel",
+    "linear_clip": "ssl_bench.protocols.linear_clip:LinearClip",
     "zero_shot": "ssl_bench.protocols.zero_shot.zero_shot:ZeroShot",
     "video": "ssl_bench.protocols.video.finetune:Video",
     "video_frozen": "ssl_bench.protocols.video.frozen:VideoFrozen",
