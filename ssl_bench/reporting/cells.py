@@ -147,9 +147,10 @@ def rank(cells: Sequence[Cell]) -> list[Cell]:
         return list(cells)
     values = sorted({score(cell) for cell in ranked}, reverse=True)
     best = next(cell for cell in ranked if score(cell) == values[0])
+    places = {id(cell) for cell in ranked}
 
     def mark(cell: Cell) -> Cell:
-        if cell not in ranked:
+        if id(cell) not in places:
             return cell
         if score(cell) == values[0]:
             return cell.marked("best")
