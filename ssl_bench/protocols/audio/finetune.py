@@ -139,7 +139,9 @@ def _scores(
         done = 0
         for items in loaded(make, np.arange(len(split)), size, compute):
             good = [(done + i, item) for i, item in enumerate(items) if not isinstance(item, Skipped)]
-            skipped += [str(split.file(item.index)) for item in items if isinstance(item, Skipped)]
+            skipped += [
+                str(split.file(item.index) or split.identity(item.index)) for item in items if isinstance(item, Skipped)
+            ]
             if good:
                 with compute.autocast():
                     found = net(torch.stack([item for _, item in good]).to(compute.device))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -36,6 +37,8 @@ def loaded(make: Make, indices: Sequence[int] | np.ndarray, batch_size: int, com
         num_workers=min(compute.workers, -(-len(indices) // batch_size)),
         collate_fn=list,
         worker_init_fn=leave_signals_to_parent,
+        # Without one the loader draws from the global generator, and a resumed training would not see what it saw before.
+        generator=torch.Generator().manual_seed(0),
     )
     for items in loader:
         for item in items:
@@ -110,8 +113,6 @@ def shuffled(count: int, compute: Compute) -> Callable[[int], np.ndarray]:
     """Every sample once an epoch, in an order of the seed and the epoch."""
 
     def order(epoch: int) -> np.ndarray:
-        import torch
-
         return torch.randperm(count, generator=compute.generator(ORDER, epoch)).numpy()
 
     return order

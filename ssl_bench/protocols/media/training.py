@@ -40,7 +40,7 @@ def plan(numbers: FineTuneNumbers, samples: int, repeats: int = 1) -> tuple[int,
     The batch is ``batch_size`` (or all there are), taken in equal parts of at most ``forward_batch`` a process.
     """
     batch = min(numbers.batch_size // repeats, samples)
-    parts = -(-batch * repeats // (numbers.forward_batch * world_size()))
+    parts = max(1, -(-batch * repeats // (numbers.forward_batch * world_size())))
     size = batch // (parts * world_size())
     if size == 0:
         raise SettingsError(
