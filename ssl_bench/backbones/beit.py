@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ssl_bench.backbones.positions import interpolate
-from ssl_bench.backbones.relative_positions import bias_of, resample
+from ssl_bench.backbones.relative_positions import AnySizeAttention, bias_of, resample
 from ssl_bench.backbones.vit import ViTBackbone
 from ssl_bench.errors import SettingsError
 
@@ -23,7 +23,8 @@ def fits(module: nn.Module) -> bool:
 
 class BeitBackbone(ViTBackbone):
     """As :class:`ViTBackbone`, at any resolution for the table that all blocks share (pretrained networks) and for
-    absolute positions. A table of every block's own (fine-tuned networks) is for the trained resolution only."""
+    absolute positions. A table of every block's own (fine-tuned networks) is for the trained resolution only, unless
+    ``any_size.accept_any_size`` has changed the network."""
 
     def attention(self, images: torch.Tensor) -> torch.Tensor:
         """softmax(q_cls k^T / sqrt(d) + bias) over all tokens; the columns of the patches (they sum to less than 1)."""
@@ -45,6 +46,8 @@ class BeitBackbone(ViTBackbone):
     def _blocks(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
         tokens, bias = self._embed(images), self._shared_bias(self._grid(images))
         for block in self.module.blocks:
+            if isinstance(block.attn, AnySizeAttention):
+                block.attn.grid = self._grid(images)
             tokens = block(tokens, shared_rel_pos_bias=bias)
             yield tokens
 
@@ -61,7 +64,9 @@ class BeitBackbone(ViTBackbone):
     def _shared_bias(self, grid: tuple[int, int]) -> torch.Tensor | None:
         """(heads, 1 + h w, 1 + h w) of the table that all blocks share, or None."""
         trained = self.module.patch_embed.grid_size
-        if grid != trained and self.module.blocks[0].attn.relative_position_bias_table is not None:
+        attn = self.module.blocks[0].attn
+        one_size = attn.relative_position_bias_table is not None and not isinstance(attn, AnySizeAttention)
+        if grid != trained and one_size:
             raise SettingsError(
                 f"Model {self.name}: its blocks have a position table each, for {trained} patches; the image has {grid}.",
                 "Give images of the trained size, or take the pretrained network, whose blocks share one table.",

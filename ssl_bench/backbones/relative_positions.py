@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 from timm.layers.pos_embed_rel import gen_relative_position_index
+from timm.models.beit import Attention
 
 CLASS_ROWS = 3
 """Last rows of a table, in this order: from the class token to a patch, from a patch to it, from it to itself."""
@@ -34,6 +35,16 @@ def resample(table: torch.Tensor, old: tuple[int, int], new: tuple[int, int]) ->
     down, across = (torch.from_numpy(_spline(o, n)).to(table) for o, n in zip(old, new, strict=True))
     maps = shifts.reshape(2 * old[0] - 1, 2 * old[1] - 1, -1)
     return torch.cat([torch.einsum("ya,xb,abn->yxn", down, across, maps).flatten(0, 1), rest])
+
+
+class AnySizeAttention(Attention):  # type: ignore[misc, unused-ignore]
+    """timm's attention with a table of its own, resampled for the ``grid`` of patches that it is told before each image."""
+
+    grid: tuple[int, int]
+
+    def _get_rel_pos_bias(self) -> torch.Tensor:
+        height, width = self.window_size
+        return bias_of(resample(self.relative_position_bias_table, (height, width), self.grid), self.grid)[None]
 
 
 @lru_cache
