@@ -34,7 +34,7 @@ def groups_of(
     found: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in backbone.named_parameters():
         if parameter.requires_grad:
-            plain = parameter.ndim <= 1 or name.endswith((".bias", "cls_token", "pos_embed"))
+            plain = parameter.ndim <= 1 or name.endswith((".bias", "cls_token")) or _is_position(name)
             found.setdefault((_layer(name, depth), plain), []).append(parameter)
     for (layer, plain), parameters in sorted(found.items(), key=lambda item: item[0]):
         scale = layer_decay ** (depth + 1 - layer) if depth else 1.0
@@ -48,5 +48,10 @@ def _layer(name: str, depth: int) -> int:
     parts = name.split(".")
     if "blocks" in parts:
         return int(parts[parts.index("blocks") + 1]) + 1
-    before = ("patch_embed", "cls_token", "pos_embed", "mask_token", "reg_token", "norm_pre")
-    return 0 if any(part in before for part in parts) else depth + 1
+    before = ("patch_embed", "cls_token", "mask_token", "reg_token", "norm_pre")
+    return 0 if any(part in before for part in parts) or _is_position(name) else depth + 1
+
+
+def _is_position(name: str) -> bool:
+    """Also the tables of video networks, ``pos_embed_spatial`` and so on."""
+    return name.rpartition(".")[2].startswith("pos_embed")

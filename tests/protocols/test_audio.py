@@ -135,6 +135,7 @@ def test_the_network_is_mean_of_patches_then_its_own_norm() -> None:
     tokens = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(2, -1, -1), tokens], dim=1)
     mean = vit.blocks(tokens)[:, 1:].mean(dim=1)
     assert torch.allclose(net(x), net.head(F.layer_norm(mean, (32,), eps=1e-6)), atol=1e-6)
+    assert not net.backbone.module.pos_embed.requires_grad
     masks = build(backbone, 5, 0.5, 0.5, 0.0, Compute())
     with torch.no_grad():
         masks.head.weight.normal_()

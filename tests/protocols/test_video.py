@@ -24,6 +24,7 @@ from ssl_bench.protocols.video.frozen import VideoFrozen
 from ssl_bench.protocols.video.net import build, clip_vectors
 from ssl_bench.protocols.video.views import ClipNumbers, frame_numbers, square, starts, views_of
 from ssl_bench.training import supervised
+from ssl_bench.training.trainable import groups_of
 
 TINY = {"frames": 4, "stride": 4, "crop": 32, "epochs": 2, "batch_size": 8, "clips": 2}
 
@@ -229,6 +230,19 @@ def test_mixing_pairs_clips_of_a_group_and_their_labels() -> None:
     boxes, target = mixed(clips[:4].clone(), torch.arange(4), 5, AugmentNumbers(mixup=0, cutmix=1, smoothing=0))
     assert (boxes == boxes[:, :1, :1]).all()  # the same box in all frames
     assert torch.allclose(target[0, 0], (boxes[0, 0, 0] == 0).float().mean())
+
+
+def test_positions_in_time_and_place_learn_as_the_first_layer_and_do_not_decay() -> None:
+    net = build(video_vit(), 2, 0.0, 0.0, Compute())
+    groups = groups_of(net.backbone, net.head, 0.5)
+    found = {id(p): group for group in groups for p in group["params"]}
+    module = net.backbone.module
+    for table in (module.pos_embed_spatial, module.pos_embed_temporal, module.pos_embed_class, module.cls_token):
+        assert (found[id(table)]["lr_scale"], found[id(table)]["decay"]) == (0.5**3, False)
+    assert found[id(module.patch_embed["proj"].weight)]["lr_scale"] == 0.5**3
+    assert [found[id(block.attn.qkv.weight)]["lr_scale"] for block in module.blocks] == [0.25, 0.5]
+    assert found[id(module.norm.weight)]["lr_scale"] == found[id(net.head.weight)]["lr_scale"] == 1
+    assert len(found) == len(list(net.parameters()))
 
 
 def test_the_batch_is_taken_in_equal_parts_and_scales_the_rate() -> None:

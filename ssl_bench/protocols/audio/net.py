@@ -110,8 +110,10 @@ def masked(tokens: torch.Tensor, grid: tuple[int, int], time: float, frequency: 
 def build(
     backbone: Backbone, classes: int, mask_time: float, mask_frequency: float, drop_path: float, compute: Compute
 ) -> AudioClassifier:
-    """A copy of the backbone that may be trained, with a fresh head."""
+    """A copy of the backbone that may be trained, with a fresh head. A ViT's positions stay as they are, as the authors'."""
     torch.manual_seed(compute.generator(76).initial_seed())
     body = trainable_copy(backbone)
+    if isinstance(body, ViTBackbone):
+        body.module.pos_embed.requires_grad_(False)
     set_drop_path(body, drop_path)
     return AudioClassifier(body, classes, mask_time, mask_frequency).to(compute.device)
