@@ -39,7 +39,8 @@ class BeitBackbone(ViTBackbone):
         if shared is not None:
             products = products + shared[:, :1]
         if attn.relative_position_bias_table is not None:
-            products = products + bias_of(attn.relative_position_bias_table, grid)[:, :1]
+            table = resample(attn.relative_position_bias_table, tuple(attn.window_size), grid)
+            products = products + bias_of(table, grid)[:, :1]
         weights: torch.Tensor = products.softmax(dim=-1)[:, :, 0, 1:]
         return weights.reshape(batch, -1, *grid)
 

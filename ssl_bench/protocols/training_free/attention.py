@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
+from ssl_bench.backbones.any_size import accept_any_size
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.cards import PreprocessCard
 from ssl_bench.compute import Compute
@@ -73,6 +74,7 @@ def jaccards(backbone: Backbone, split: SceneSplit, settings: AttentionSettings,
     patch = patch_side(backbone)
     if settings.side < patch:
         raise SettingsError(f"side = {settings.side} is less than a patch of {backbone.name}: {patch} pixels.")
+    backbone = accept_any_size(backbone, settings.side)
     whole = settings.side // patch * patch
     preprocess, make = squashed(backbone, settings.side), partial(_sample, settings.side, whole)
     batch_size, found = compute.batch_size or 16, []

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 
+from ssl_bench.backbones.any_size import accept_any_size
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Dataset
@@ -96,6 +97,7 @@ def view_of(backbone: Backbone, settings: CopydaysSettings) -> View:
         return descriptor(model, images, settings.power)
 
     what = f"square {settings.side}, class token and GeM {settings.power}"
+    backbone = accept_any_size(backbone, settings.side)
     return View(backbone, squashed(backbone, settings.side, "bicubic"), vector, what)
 
 

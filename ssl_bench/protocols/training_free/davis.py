@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
+from ssl_bench.backbones.any_size import accept_any_size
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Dataset
@@ -66,6 +67,7 @@ class Davis(Protocol):
         parts = key_parts(backbone, split, compute, "davis") | {"settings": settings.model_dump(mode="json")}
         saved = Saved(compute, "davis", parts)
         done: dict[str, dict[str, Scores]] = saved.load() or {}
+        backbone = accept_any_size(backbone, settings.side)
         with evaluating(backbone, compute), compute.progress.bar("propagating masks", len(split)) as advance:
             for index in range(len(split)):
                 if str(index) not in done:

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
+from ssl_bench.backbones.any_size import accept_any_size
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.embeddings import embed
 from ssl_bench.compute import Compute
@@ -100,6 +101,7 @@ def view_of(backbone: Backbone, settings: RetrieveSettings) -> View:
         return sum_over_scales(model, images, settings.scales, settings.embedding)
 
     what = f"thumbnail {settings.side}, scales {settings.scales}, {settings.embedding}"
+    backbone = accept_any_size(backbone, settings.side)
     return View(backbone, Thumbnail(backbone, settings.side), vector, what)
 
 
