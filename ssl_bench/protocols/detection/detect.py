@@ -38,13 +38,15 @@ INITIAL = 41
 class DetectSettings(Settings):
     """``recipe``: the paper's numbers, which depend on the kind of network (``recipes.py``); each setting after it that is
     given replaces one of them. ``masks``: Mask R-CNN, and masks are scored. ``rule``: whose AP. ``frozen``: the pretrained
-    weights are not trained. ``accumulate``: a batch is trained in so many parts."""
+    weights are not trained. ``accumulate``: a batch is trained in so many parts. ``keep``: the trained detector stays in
+    the cache, where ``figure detections`` finds it."""
 
     recipe: Name = "voc"
     masks: bool = False
     rule: Literal["voc2007", "voc2012", "coco"] = "voc2007"
     frozen: bool = False
     accumulate: int = Field(1, ge=1)
+    keep: bool = False
     detector: Detector | None = None
     optimizer: Literal["sgd", "adamw"] | None = None
     lr: float | None = Field(None, gt=0)
@@ -60,6 +62,7 @@ class DetectSettings(Settings):
     max_side: int | None = Field(None, ge=16)
     anchors: tuple[int, ...] | None = Field(None, min_length=1)
     rois: int | None = Field(None, ge=4)
+    width: int | None = Field(None, ge=8)
     layer_decay: float | None = Field(None, gt=0, le=1)
     drop_path: float | None = Field(None, ge=0, lt=1)
     precise_bn: int | None = Field(None, ge=0)
@@ -84,7 +87,8 @@ class Detect(Protocol):
         metric = _metric(len(dataset.classes), settings)
         score(net, backbone, splits["test"], recipe, metric, settings.masks, compute)
         outcome = outcome_of(metric, dataset.classes, recipe)
-        saved.remove()
+        if not settings.keep:
+            saved.remove()
         return outcome
 
 
@@ -115,7 +119,7 @@ def initial(
         torch.manual_seed(compute.generator(INITIAL).initial_seed())
         net = detector(backbone, classes, recipe, settings.masks, settings.frozen)
         if world_size() > 1 and compute.device.type == "cuda":
-            net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
+            net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
         return net
 
 

@@ -17,7 +17,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.protocols.dense.samples import Sample, SceneBatches, loaded
 from ssl_bench.protocols.detection.recipes import Recipe
-from ssl_bench.protocols.detection.samples import opened, test_size
+from ssl_bench.protocols.detection.samples import opened, size_at_test
 from ssl_bench.protocols.metrics.coco_detection import CocoScore
 from ssl_bench.protocols.metrics.detection import Detections
 from ssl_bench.protocols.metrics.voc_detection import VocScore
@@ -37,7 +37,7 @@ def score(
     compute: Compute,
 ) -> None:
     """Add every test image, one at a time, to ``metric``."""
-    make = test_sample(masks)
+    make = whole_sample(masks)
     with compute.progress.bar(f"detection on {split.name}", len(split)) as advance:
         for (item,) in loaded(split, make, np.arange(len(split)), 1, compute):
             found = detections(net, backbone, item["image"], recipe, compute)
@@ -48,7 +48,7 @@ def score(
             advance()
 
 
-def test_sample(masks: bool) -> Any:
+def whole_sample(masks: bool) -> Any:
     """Samples with ``image`` (3, H, W) uint8 and ``truth``, all its objects."""
 
     def make(split: SceneSplit, index: int) -> Sample:
@@ -65,7 +65,7 @@ def detections(
     """What is found in one image (3, H, W) uint8, in its own pixels."""
     net.eval()
     size = int(image.shape[-2]), int(image.shape[-1])
-    shown = F.resize(image.to(compute.device), test_size(*size, recipe), antialias=True)
+    shown = F.resize(image.to(compute.device), size_at_test(*size, recipe), antialias=True)
     pixels = backbone.preprocess.normalise(shown.as_subclass(torch.Tensor))
     with compute.autocast():
         (found,) = net([pixels])

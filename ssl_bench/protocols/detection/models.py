@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ssl_bench.backbones.any_size import accept_any_size
 from ssl_bench.backbones.backbone import Backbone
-from ssl_bench.errors import SettingsError
 from ssl_bench.protocols.detection.heads import (
     BoxCrops,
     BoxPredictor,
@@ -28,7 +26,7 @@ from ssl_bench.protocols.detection.heads import (
     SharedRoIHeads,
     StageHead,
 )
-from ssl_bench.protocols.detection.pyramids import C4, WIDTH, Fpn, Pyramid, SimplePyramid
+from ssl_bench.protocols.detection.pyramids import C4, Fpn, Pyramid, SimplePyramid
 from ssl_bench.protocols.detection.recipes import Recipe
 from ssl_bench.training.drop_path import set_drop_path
 from ssl_bench.training.trainable import trainable_copy
@@ -78,11 +76,8 @@ def detector(backbone: Backbone, classes: int, recipe: Recipe, masks: bool, froz
     body = accept_any_size(trainable_copy(backbone), recipe.test_side, own=True)
     set_drop_path(body, recipe.drop_path)
     build: Callable[..., tuple[Pyramid, RoIHeads]] = {"c4": _c4, "fpn": _fpn, "simple": _simple}[recipe.detector]
-    try:
-        pyramid, roi = build(body, classes + 1, masks, frozen)
-        roi.fg_bg_sampler.batch_size_per_image = recipe.rois
-    except AttributeError as error:
-        raise SettingsError(f"Model {backbone.name} does not fit the detector {recipe.detector}: {error}.") from None
+    pyramid, roi = build(body, classes + 1, recipe.width, masks, frozen)
+    roi.fg_bg_sampler.batch_size_per_image = recipe.rois
     square = recipe.test_side if recipe.resizing == "jitter" else None
     net = GeneralizedRCNN(pyramid, _rpn(pyramid, recipe), roi, Padding(pyramid.multiple, square))
     return net.to(next(backbone.parameters()).device)
@@ -108,30 +103,28 @@ def _rpn(pyramid: Pyramid, recipe: Recipe) -> RegionProposalNetwork:
     )
 
 
-def _c4(body: Backbone, classes: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
+def _c4(body: Backbone, classes: int, width: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
     module: Any = body.module
-    pyramid = C4(module, frozen)
-    width = int(module.num_features)
-    parts = BoxCrops(14, pyramid.strides), StageHead(module.layer4, width), BoxPredictor(width, classes)
+    pyramid, channels = C4(module, frozen), int(module.num_features)
+    parts = BoxCrops(14, pyramid.strides), StageHead(module.layer4, channels), BoxPredictor(channels, classes)
     heads = _roi(SharedRoIHeads, *parts)
-    heads.mask_predictor = MaskPredictor(width, WIDTH, classes) if masks else None
+    heads.mask_predictor = MaskPredictor(channels, width, classes) if masks else None
     return pyramid, heads
 
 
-def _fpn(body: Backbone, classes: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
+def _fpn(body: Backbone, classes: int, width: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
     """Two fully connected layers for boxes, four convolutions for masks (Mask R-CNN)."""
-    pyramid = Fpn(body, frozen)
-    heads = _roi(RoIHeads, BoxCrops(7, pyramid.strides), TwoMLPHead(WIDTH * 49, 1024), BoxPredictor(1024, classes))
+    pyramid, hidden = Fpn(body, width, frozen), 4 * width
+    heads = _roi(RoIHeads, BoxCrops(7, pyramid.strides), TwoMLPHead(width * 49, hidden), BoxPredictor(hidden, classes))
     return pyramid, _with_masks(heads, pyramid, classes, None) if masks else heads
 
 
-def _simple(body: Backbone, classes: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
+def _simple(body: Backbone, classes: int, width: int, masks: bool, frozen: bool) -> tuple[Pyramid, RoIHeads]:
     """Four convolutions and one fully connected layer for boxes, four convolutions for masks, LayerNorm (ViTDet)."""
-    pyramid = SimplePyramid(body, frozen)
-    norm = partial(LayerNorm2d, eps=1e-6)
-    box_head = FastRCNNConvFCHead((WIDTH, 7, 7), [WIDTH] * 4, [1024], norm_layer=norm)
-    heads = _roi(RoIHeads, BoxCrops(7, pyramid.strides), box_head, BoxPredictor(1024, classes))
-    return pyramid, _with_masks(heads, pyramid, classes, norm) if masks else heads
+    pyramid, hidden = SimplePyramid(body, width, frozen), 4 * width
+    box_head = FastRCNNConvFCHead((width, 7, 7), [width] * 4, [hidden], norm_layer=LayerNorm2d)
+    heads = _roi(RoIHeads, BoxCrops(7, pyramid.strides), box_head, BoxPredictor(hidden, classes))
+    return pyramid, _with_masks(heads, pyramid, classes, LayerNorm2d) if masks else heads
 
 
 def _roi(kind: type[RoIHeads], crops: nn.Module, box_head: nn.Module, predictor: nn.Module) -> RoIHeads:
@@ -151,7 +144,8 @@ def _roi(kind: type[RoIHeads], crops: nn.Module, box_head: nn.Module, predictor:
 
 
 def _with_masks(heads: RoIHeads, pyramid: Pyramid, classes: int, norm: Any) -> RoIHeads:
+    width = pyramid.out_channels
     heads.mask_roi_pool = BoxCrops(14, pyramid.strides)
-    heads.mask_head = MaskRCNNHeads(WIDTH, (WIDTH,) * 4, 1, norm_layer=norm)
-    heads.mask_predictor = MaskPredictor(WIDTH, WIDTH, classes)
+    heads.mask_head = MaskRCNNHeads(width, (width,) * 4, 1, norm_layer=norm)
+    heads.mask_predictor = MaskPredictor(width, width, classes)
     return heads

@@ -18,7 +18,6 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ssl_bench.backbones.backbone import Backbone
 
-WIDTH = 256
 STRIDES = (4, 8, 16, 32)
 Maps = OrderedDict[str, torch.Tensor]
 
@@ -64,13 +63,14 @@ class Fpn(Pyramid):
     """Feature pyramid network (Lin et al. 2017) on the maps of strides 4 to 32. New layers have BatchNorm (MoCo)."""
 
     multiple = 32
-    out_channels = WIDTH
 
-    def __init__(self, backbone: Backbone, frozen: bool) -> None:
+    def __init__(self, backbone: Backbone, width: int, frozen: bool) -> None:
         super().__init__(backbone, frozen)
+        self.out_channels = width
         side = max(backbone.preprocess.card.crop or 64, 64)
-        channels = [level.shape[1] for level in backbone.pyramid(blank(backbone, side))]
-        self.neck = FeaturePyramidNetwork(channels, WIDTH, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d)
+        with torch.no_grad():
+            channels = [level.shape[1] for level in backbone.pyramid(blank(backbone, side))]
+        self.neck = FeaturePyramidNetwork(channels, width, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d)
 
     def forward(self, images: torch.Tensor) -> Maps:
         found = self.neck(OrderedDict((str(level), m) for level, m in enumerate(self.body.pyramid(images))))
@@ -86,17 +86,16 @@ class SimplePyramid(Pyramid):
     the patch embedding to that end). Attention stays global: no windows.
     """
 
-    out_channels = WIDTH
-
-    def __init__(self, backbone: Backbone, frozen: bool) -> None:
+    def __init__(self, backbone: Backbone, width: int, frozen: bool) -> None:
         super().__init__(backbone, frozen)
+        self.out_channels = width
         side = backbone.preprocess.card.crop or 224
         with torch.no_grad():
             last = self._last(blank(backbone, side))
-        self.patch, width = round(side / last.shape[-1]), int(last.shape[1])
+        self.patch, channels = round(side / last.shape[-1]), int(last.shape[1])
         self.cell = 2 ** math.ceil(math.log2(self.patch))
         self.multiple = max(2 * self.cell, STRIDES[-1])
-        self.levels = nn.ModuleList(_level(width, self.cell / stride) for stride in STRIDES)
+        self.levels = nn.ModuleList(_level(channels, width, self.cell / stride) for stride in STRIDES)
 
     def forward(self, images: torch.Tensor) -> Maps:
         if self.patch != self.cell:
@@ -112,19 +111,20 @@ class SimplePyramid(Pyramid):
         return last
 
 
-def _level(width: int, factor: float) -> nn.Sequential:
-    """The map of ``width`` channels on a grid ``factor`` times as fine."""
+def _level(channels: int, width: int, factor: float) -> nn.Sequential:
+    """The map of ``channels`` -> ``width`` channels on a grid ``factor`` times as fine."""
     layers: list[nn.Module] = []
     while factor > 1:
-        layers += [LayerNorm2d(width), nn.GELU()] if layers else []
-        layers.append(nn.ConvTranspose2d(width, width // 2, 2, 2))
-        width, factor = width // 2, factor / 2
+        layers += [LayerNorm2d(channels), nn.GELU()] if layers else []
+        layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, 2))
+        channels, factor = channels // 2, factor / 2
     if factor < 1:
         layers.append(nn.MaxPool2d(round(1 / factor)))
-    layers += [nn.Conv2d(width, WIDTH, 1, bias=False), LayerNorm2d(WIDTH)]
-    return nn.Sequential(*layers, nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), LayerNorm2d(WIDTH))
+    layers += [nn.Conv2d(channels, width, 1, bias=False), LayerNorm2d(width)]
+    return nn.Sequential(*layers, nn.Conv2d(width, width, 3, padding=1, bias=False), LayerNorm2d(width))
 
 
 def blank(module: nn.Module, side: int) -> torch.Tensor:
     """One image of zeros where the weights are."""
-    return torch.zeros(1, 3, side, side, device=next(module.parameters()).device)
+    parameter = next(module.parameters(), None)
+    return torch.zeros(1, 3, side, side, device=None if parameter is None else parameter.device)

@@ -24,7 +24,8 @@ class Recipe:
     ``max_side``; or ``jitter``: the longest side becomes ``test_side`` times U(``scale``), then a random square of
     ``test_side`` is taken. At test that side is ``test_side`` pixels; with ``jitter`` the longest, padded to a square.
     ``anchors``: sides of the RPN's boxes in pixels; a pyramid has one a level. ``rois``: boxes of an image on which the
-    heads are trained at each step. ``precise_bn``: batches over which the
+    heads are trained at each step. ``width``: channels of a pyramid; its fully connected layers have four times as many.
+    ``precise_bn``: batches over which the
     statistics of BatchNorm are counted anew before the test. ``source`` is the paper or says that the numbers are ours.
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     max_side: int = 1333
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
     rois: int = 512
+    width: int = 256
     layer_decay: float = 1.0
     drop_path: float = 0.0
     precise_bn: int = 0

@@ -131,7 +131,7 @@ def sized(height: int, width: int, factor: float) -> list[int]:
     return [max(1, round(height * factor)), max(1, round(width * factor))]
 
 
-def test_size(height: int, width: int, recipe: Recipe) -> list[int]:
+def size_at_test(height: int, width: int, recipe: Recipe) -> list[int]:
     """The size that a test image is resized to."""
     if recipe.resizing == "short":
         return sized(height, width, min(recipe.test_side / min(height, width), recipe.max_side / max(height, width)))

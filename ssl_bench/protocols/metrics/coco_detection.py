@@ -34,7 +34,11 @@ class CocoScore:
         image = len(self.images) + 1
         self.images.append({"id": image, "height": size[0], "width": size[1]})
         for i in range(len(truth)):
-            item = {"id": len(self.objects) + 1, "image_id": image, "category_id": int(truth.labels[i]) + 1}
+            item: dict[str, Any] = {
+                "id": len(self.objects) + 1,
+                "image_id": image,
+                "category_id": int(truth.labels[i]) + 1,
+            }
             item |= {"bbox": _xywh(truth.boxes[i]), "area": float(truth.areas[i]), "iscrowd": int(truth.crowd[i])}
             if self.masks and truth.masks is not None:
                 item["segmentation"] = run_lengths(truth.masks[i])
