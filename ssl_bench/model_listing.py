@@ -6,7 +6,7 @@ from typing import Any
 
 from ssl_bench.backbones.pins import Pins
 from ssl_bench.backbones.stored import kind_of, pins_of, stored
-from ssl_bench.cards import ModelCard
+from ssl_bench.cards import Modality, ModelCard
 from ssl_bench.licences import commercial, non_commercial
 from ssl_bench.model_words import Section, millions, page
 from ssl_bench.progress import Progress
@@ -78,6 +78,13 @@ def _use(card: ModelCard) -> str:
         return ""
     return "non-commercial" if non_commercial(card.licence) else "" if commercial(card.licence) else "ask"
 
+EXAMPLES: dict[Modality, str] = {
+    "image": "knn_imagenet,linear_imagenet",
+    "video": "video_kinetics400,video_linear_kinetics400",
+    "audio": "audio_esc50,audio_linear_esc50",
+}
+"""Tasks that suit a model."""
+
 
 def show_model(name: str, progress: Progress | None = None) -> Row:
     """Everything about a model as nested plain data: its card, what is known beside it, and ``published`` numbers."""
@@ -88,8 +95,7 @@ def show_model(name: str, progress: Progress | None = None) -> Row:
     row["parameters"], row["lengths"] = parameters_of(card), lengths_of(card)
     row["stored"] = _stored(card, progress)
     file = " --weights PATH" if kind_of(card) in {"by hand", "unreleased"} else ""
-    command = f"ssl-bench run --model {name}{file} --task knn_imagenet,linear_imagenet"
-    row["run"] = command if card.modality == "image" else None
+    row["run"] = f"ssl-bench run --model {name}{file} --task {EXAMPLES[card.modality]}"
     row["published"] = [
         f"{number.source}: {number.column.protocol} {number.column.dataset} {number.metric} {number.value:g}"
         + (" (doubtful)" if number.doubtful else "")

@@ -131,7 +131,7 @@ def test_a_network_of_clips_gets_time_second_and_one_of_images_the_mean_over_fra
 
 def test_motion_is_seen_by_a_network_of_clips_and_by_none_of_frames(moving: Dataset, tmp_path: Path) -> None:
     compute = Compute(cache=tmp_path)
-    settings = settings_of("frames_linear_shapes", lrs=[0.1, 1.0])
+    settings = settings_of("video_linear_shapes_frames", lrs=[0.1, 1.0])
     flow = VideoFrozen().evaluate(named(Flow(), "default", "video"), moving, settings, compute)
     blind = VideoFrozen().evaluate(named(Sums(), "default", "image"), moving, settings, compute)
     assert flow.selection == "held_out"
@@ -142,13 +142,13 @@ def test_motion_is_seen_by_a_network_of_clips_and_by_none_of_frames(moving: Data
     assert flow.interval.low > blind.interval.high
     again = VideoFrozen().evaluate(named(Flow(), "default", "video"), moving, settings, compute)
     assert again.metrics == flow.metrics
-    neighbours = settings_of("video_knn_shapes", crop=64, frames=4, stride=4)
+    neighbours = settings_of("video_knn_shapes_video", crop=64, frames=4, stride=4)
     assert VideoFrozen().evaluate(named(Flow(), "default", "video"), moving, neighbours, compute).metrics["top1"] > 60
 
 
 def test_fine_tuning_learns_motion(moving: Dataset, tmp_path: Path) -> None:
     settings = settings_of(
-        "video_shapes", crop=64, train_side=64, epochs=6, lr=1.0, frames=4, stride=4, clips=1, weight_decay=0.0
+        "video_shapes_video", crop=64, train_side=64, epochs=6, lr=1.0, frames=4, stride=4, clips=1, weight_decay=0.0
     )
     outcome = Video().evaluate(named(Flow(), "default", "video"), moving, settings, Compute(cache=tmp_path))
     assert outcome.metrics["top1"] > 80
@@ -161,7 +161,7 @@ def test_an_interrupted_training_equals_an_uninterrupted_one(
     few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(
-        "video_shapes", **TINY, mixup=0.8, cutmix=1.0, erasing=0.5, repeats=2, drop_path=0.2, dropout=0.3
+        "video_shapes_video", **TINY, mixup=0.8, cutmix=1.0, erasing=0.5, repeats=2, drop_path=0.2, dropout=0.3
     )
     whole = Video().evaluate(video_vit(), few, settings, Compute(cache=tmp_path / "a"))
 
@@ -265,7 +265,7 @@ def test_broken_videos_are_named_or_left_out() -> None:
     kept = list(loaded(lambda index: views_of(split, index, numbers), range(4), 2, Compute(skip_broken=True)))
     assert kept[0][1] == Skipped(1, "video 1 is broken")
     net = build(video_vit(), 2, 0.0, 0.0, Compute())
-    settings = settings_of("video_shapes", frames=4, crop=32, clips=1)
+    settings = settings_of("video_shapes_video", frames=4, crop=32, clips=1)
     outcome = score(net, split, settings, Compute(skip_broken=True))
     assert outcome.predictions is not None
     assert outcome.predictions.index.tolist() == [0, 2, 3]
@@ -275,7 +275,7 @@ def test_broken_videos_are_named_or_left_out() -> None:
 def test_a_broken_training_video_gives_its_place_to_another(tmp_path: Path) -> None:
     split = Numbered(20, 10.0, broken=(1,))
     dataset = Dataset("numbered", split, Numbered(20, 10.0))
-    settings = settings_of("video_shapes", **TINY)
+    settings = settings_of("video_shapes_video", **TINY)
     with pytest.raises(ImageError, match="video 1 is broken"):
         Video().evaluate(video_vit(), dataset, settings, Compute(cache=tmp_path))
     outcome = Video().evaluate(video_vit(), dataset, settings, Compute(cache=tmp_path, skip_broken=True))
@@ -285,8 +285,8 @@ def test_a_broken_training_video_gives_its_place_to_another(tmp_path: Path) -> N
 def test_the_frozen_backbone_stays_as_it_is(few: Dataset, tmp_path: Path) -> None:
     backbone = video_vit()
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    Video().evaluate(backbone, few, settings_of("video_shapes", **TINY), Compute(cache=tmp_path))
+    Video().evaluate(backbone, few, settings_of("video_shapes_video", **TINY), Compute(cache=tmp_path))
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
-    wrong = settings_of("video_shapes", **{**TINY, "frames": 6})
+    wrong = settings_of("video_shapes_video", **{**TINY, "frames": 6})
     with pytest.raises(SettingsError, match="takes clips of"):
         Video().evaluate(backbone, replace(few), wrong, Compute(cache=tmp_path))
