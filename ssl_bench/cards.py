@@ -240,48 +240,71 @@ class DatasetFile(Card):
 
 
 class PublishedColumn(Card):
-    """What a column of a paper's table shows. ``task``: the task card that measures the same, if there is one."""
+    """What a column of a paper's table shows. ``task``: the task card that measures the same, if there is one.
+
+    ``label``: what the paper calls it (None: protocol and data set, as far as they distinguish columns); ``group``: heading
+    above it and its neighbours of the same group. ``measured``: name of the same metric in our records, where it is another
+    one. ``differs``: why the task measures something like it, but not the same: then there is no verdict.
+    """
 
     protocol: str
     dataset: str
     metric: str
     task: str | None = None
+    label: str | None = None
+    group: str = ""
+    measured: str | None = None
+    differs: str = ""
     modality: str = "rgb"
     note: str = ""
 
 
 class PublishedValue(Card):
-    """A printed number that needs more than itself. ``note`` replaces the table's (None: the table's stands)."""
+    """A printed number that needs more than itself. ``note`` replaces the table's ``provenance`` (None: that stands)."""
 
-    value: float
+    value: int | float
     std: float | None = None
     doubtful: bool = False
     note: str | None = None
 
 
 class PublishedRow(Card):
-    """One row of a paper's table. ``model``: name of the same model here (its card may still be missing); None: no such model.
+    """One row of a paper's table. ``model``: name of the same model here; None: there is no card of it.
 
-    ``values``: one for each column of the table, null where the paper prints none.
+    ``group``: heading above it and its neighbours of the same group. ``tasks``: of a column's task, the task that measures
+    this row's number instead, because its authors have a recipe of their own (null: no task does). ``differs``: why
+    the weights that one can get are not those that the paper measured: then there is no verdict.
+    ``values``: one for each column of the table, null where the paper prints none; a whole number was printed as one.
     """
 
     method: str
     arch: str
     model: str | None = None
+    group: str = ""
     params_m: float | None = None
     epochs: float | None = None
     views: str | None = None
     pretrain_data: str | None = None
     supervision: str = "none"
+    tasks: dict[str, str | None] = {}
+    differs: str = ""
     note: str = ""
-    values: tuple[float | PublishedValue | None, ...]
+    values: tuple[int | float | PublishedValue | None, ...]
 
 
 class PublishedTable(Card):
-    """One table, in the paper's order of rows and columns. ``note`` is about every value that has none of its own."""
+    """One table, in the paper's order of rows and columns. ``note`` is about all of it; ``provenance`` says how the values were
+    read and checked that have no note of their own.
+
+    ``facts``: what the paper prints beside a row's method: columns of their own. ``methods_as_columns``: the paper has a row
+    for each architecture and a column for each method; here it is written one number a row.
+    """
 
     title: str = ""
     note: str = ""
+    provenance: str = ""
+    facts: tuple[Literal["arch", "params_m", "epochs", "views", "pretrain_data", "supervision"], ...] = ("arch",)
+    methods_as_columns: bool = False
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
 
@@ -292,6 +315,11 @@ class PublishedTable(Card):
                 raise ValueError(
                     f"{row.method} {row.arch} has {len(row.values)} values for {len(self.columns)} columns"
                 )
+            unknown = set(row.tasks) - {column.task for column in self.columns}
+            if unknown:
+                raise ValueError(f"{row.method} {row.arch} replaces {', '.join(unknown)}, which is no column's task")
+        if self.methods_as_columns and len(self.columns) > 1:
+            raise ValueError("methods_as_columns is for tables of one column")
         return self
 
 

@@ -15,16 +15,21 @@ MEASURED_AS = {"im_per_s": "images_per_second", "knn_top1": "top1"}
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """One printed number and its place: ``paper`` (the file's name), table, row and column. Percentages are 0 to 100."""
+    """One printed number and its place: ``paper`` (the file's name), table, row and column. Percentages are 0 to 100.
+
+    ``note``: everything that is known about it; ``remark``: what is known about this number alone. A whole number was
+    printed without decimals.
+    """
 
     paper: str
     table: str
     row: PublishedRow
     column: PublishedColumn
-    value: float
+    value: int | float
     std: float | None
     doubtful: bool
     note: str
+    remark: str
     citation: str
     url: str | None
 
@@ -34,12 +39,18 @@ class PublishedNumber:
 
     @property
     def task(self) -> str | None:
-        return self.column.task
+        """The task that measures the same: the row's own, where its authors have a recipe of their own."""
+        return self.row.tasks.get(self.column.task, self.column.task) if self.column.task else None
 
     @property
     def metric(self) -> str:
         """As records name it."""
-        return MEASURED_AS.get(self.column.metric, self.column.metric)
+        return self.column.measured or MEASURED_AS.get(self.column.metric, self.column.metric)
+
+    @property
+    def differs(self) -> str:
+        """Why weights or task are near, but not those of the paper; empty: they are the same."""
+        return self.row.differs or ("" if self.column.task in self.row.tasks else self.column.differs)
 
     @property
     def source(self) -> str:
@@ -109,7 +120,7 @@ def _number(
     value: PublishedValue,
 ) -> PublishedNumber:
     """The note joins what is said about the value (else about the whole table), the column and the row."""
-    notes = (table.note if value.note is None else value.note, column.note, row.note)
+    notes = (table.provenance if value.note is None else value.note, table.note, column.note, row.note)
     return PublishedNumber(
         paper=name,
         table=title,
@@ -119,6 +130,7 @@ def _number(
         std=value.std,
         doubtful=value.doubtful,
         note="; ".join(part for part in notes if part),
+        remark=value.note or "",
         citation=f"{paper.authors} ({paper.venue})" if paper.venue else paper.authors,
         url=paper.url or (f"https://arxiv.org/abs/{paper.arxiv}" if paper.arxiv else None),
     )

@@ -153,7 +153,7 @@ def test_an_empty_table_renders(format: str) -> None:
 
 
 def test_published_only_and_doubtful(table: Table) -> None:
-    made = comparison([], models=["simclr_resnet50w4"], tasks=["linear_imagenet"])
+    made = comparison([], models=["simclr_resnet50w4"], tasks=["linear_simclr_imagenet"])
     text = render(made, "md")
     assert "| simclr_resnet50w4 | paper 76.8? |" in text
     assert text.rstrip().endswith("? printed number is doubtful")
