@@ -296,14 +296,14 @@ class PublishedTable(Card):
     """One table, in the paper's order of rows and columns. ``note`` is about all of it; ``provenance`` says how the values were
     read and checked that have no note of their own.
 
-    ``facts``: what the paper prints beside a row's method: columns of their own. ``methods_as_columns``: the paper has a row
+    ``facts``: what the paper prints beside a row's method and architecture. ``methods_as_columns``: the paper has a row
     for each architecture and a column for each method; here it is written one number a row.
     """
 
     title: str = ""
     note: str = ""
     provenance: str = ""
-    facts: tuple[Literal["arch", "params_m", "epochs", "views", "pretrain_data", "supervision"], ...] = ("arch",)
+    facts: tuple[Literal["params_m", "epochs", "views", "pretrain_data", "supervision"], ...] = ()
     methods_as_columns: bool = False
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]

@@ -15,32 +15,43 @@ Grid = tuple[tuple[Cell | None, ...], ...]
 class Line:
     """A row: a model of ours, or a row of a paper's table (``model`` None where no model here is the same).
 
-    Neighbours of one ``group`` stand below one heading; empty: no heading.
+    Neighbours of one ``group`` stand below one heading; empty: no heading. ``facts``: one text for each of the table's facts.
+    ``notes``: numbers of the table's notes about it, from 1.
     """
 
     label: str
     model: str | None
     group: str = ""
+    facts: tuple[str, ...] = ()
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Column:
-    """A task with its headline metric. Neighbours of one ``group`` stand below one heading; empty: no heading."""
+    """A task with its headline metric. ``group`` and ``notes`` as a row's."""
 
     label: str
     task: str | None
     metric: str
     group: str = ""
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """``cells[row][column]``; None where there is neither a measured nor a published number."""
+    """``cells[row][column]``; None where there is neither a measured nor a published number.
+
+    ``facts``: headings of what is said of each row before its cells. ``remarks``: about the whole table. ``notes``: what rows,
+    columns and cells refer to by number, from 1.
+    """
 
     title: str
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
     cells: Grid
+    facts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def filled(self) -> Iterator[tuple[Line, Column, Cell]]:
         """All cells that have a number, row by row."""
@@ -51,7 +62,15 @@ class Table:
 
     def rows(self) -> list[dict[str, Any]]:
         """Long form, one dictionary a cell, for csv and json: names and numbers as they are."""
-        return [{"row": line.label, "column": column.label, **_plain(cell)} for line, column, cell in self.filled()]
+        return [
+            {
+                "row": line.label,
+                "column": column.label,
+                **dict(zip(self.facts, line.facts, strict=True)),
+                **_plain(cell),
+            }
+            for line, column, cell in self.filled()
+        ]
 
     def only(self, rows: Sequence[int], columns: Sequence[int]) -> Table:
         """These rows and columns, in this order."""
