@@ -13,6 +13,7 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.dataset import Dataset, Split
 from ssl_bench.data.imagefolder import EXTENSIONS, class_folders, image_files
 from ssl_bench.data.prepare import prepare_imagenet
+from ssl_bench.data.recordings import AudioSplit
 from ssl_bench.data.scene_checks import check_targets
 from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.errors import DataError, ImageError
@@ -144,7 +145,7 @@ def _check_image(split: Split, index: int, report: Report, decode: bool) -> None
         report.add("wrong", file, "the file is empty")
     elif decode and not isinstance(split, SceneSplit):
         try:
-            split.image(index)
+            _ = split.waveform(index) if isinstance(split, AudioSplit) else split.image(index)
         except ImageError as error:
             report.add("wrong", file or split.identity(index), error.message)
     if isinstance(split, SceneSplit):

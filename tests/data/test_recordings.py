@@ -12,6 +12,7 @@ import soundfile
 from ssl_bench.cards import DatasetCard
 from ssl_bench.data.audio_files import read
 from ssl_bench.data.builders import load_dataset
+from ssl_bench.data.check import check_dataset
 from ssl_bench.data.recordings import AudioSplit, Tags, folds_of
 from ssl_bench.data.tones import RATE, tone, tones
 from ssl_bench.errors import DataError, ImageError, MissingExtraError
@@ -74,6 +75,19 @@ def test_a_limit_keeps_all_folds_and_one_fold_is_refused(shared_data: Path) -> N
     assert [len(fold.test) for fold in folds_of(load_dataset("esc10_mini", shared_data, limit=5))] == [10] * 5
     with pytest.raises(DataError, match="cross-validation needs two folds"):
         folds_of(load_dataset("esc10_mini", shared_data, limit=1))
+
+
+def test_data_check_reads_recordings(tmp_path: Path) -> None:
+    names = [f"{digit}_theo_{number}.wav" for digit in range(10) for number in (0, 5)]
+    for name in names:
+        write_sound(tmp_path / "fsdd_mini" / "recordings" / name)
+    assert "wrong" not in "".join(check_dataset("fsdd_mini", tmp_path, decode=True).lines())
+    (tmp_path / "fsdd_mini" / "recordings" / names[0]).write_bytes(b"nothing")
+    report = check_dataset("fsdd_mini", tmp_path, decode=True)
+    assert any(names[0] in line and "cannot be read as a recording" in line for line in report.lines())
+    write_sound(tmp_path / "fsdd_mini" / "recordings" / "eleven.wav")
+    with pytest.raises(DataError, match=r"eleven\.wav: the name is not <digit>_<speaker>_<number>\.wav"):
+        load_dataset("fsdd_mini", tmp_path)
 
 
 def test_spoken_digits_have_their_official_test(shared_data: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from ssl_bench.cards import DatasetCard
+from ssl_bench.compute import Compute
 from ssl_bench.data.builders import load_dataset
 from ssl_bench.data.check import check_dataset
 from ssl_bench.data.kinetics import kinetics
-from ssl_bench.data.video_files import decode, length_of
+from ssl_bench.data.video_files import VideoFiles, decode, length_of
 from ssl_bench.data.videos import videos
 from ssl_bench.errors import DataError, ImageError, MissingExtraError
+from ssl_bench.protocols.media.samples import loaded
+from ssl_bench.protocols.video.views import ClipNumbers, views_of
 
 FRAMES = 30
 
@@ -145,6 +150,19 @@ def test_data_check_names_missing_and_damaged_videos(tmp_path: Path) -> None:
     report = check_dataset("kinetics400", tmp_path, decode=True)
     assert report.usable
     assert any("1.mp4" in line and "cannot be read as a video" in line for line in report.lines())
+
+
+def test_workers_decode_the_same_views(tmp_path: Path) -> None:
+    split = VideoFiles(tmp_path, ["0.mkv", "1.mkv", "2.mkv"], [0, 0, 0], ("a",))
+    for number in range(3):
+        write_video(tmp_path / f"{number}.mkv", seed=number)
+    make = partial(views_of, split, numbers=ClipNumbers(frames=4, stride=2, crop=16, clips=2, crops=1))
+    alone = [item for (item,) in loaded(make, range(3), 1, Compute())]
+    apart = [item for (item,) in loaded(make, range(3), 1, Compute(workers=2))]
+    assert all(torch.equal(one, other) for one, other in zip(alone, apart, strict=True))
+    (tmp_path / "1.mkv").write_bytes(b"nothing")
+    with pytest.raises(ImageError, match=r"1\.mkv: cannot be read as a video"):
+        list(loaded(make, range(3), 1, Compute(workers=2)))
 
 
 def test_images_are_no_videos() -> None:
