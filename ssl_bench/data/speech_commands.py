@@ -92,5 +92,7 @@ def _seconds(folder: Path) -> list[tuple[str, float]]:
         samples, rate = read(folder / name)
         found += [(f"{folder.name}/{name}", float(start)) for start in range(len(samples) // rate)]
     if not found:
-        raise DataError(f"{folder}: there are no noise recordings.", "They are in the official archive: unpack it again.")
+        raise DataError(
+            f"{folder}: there are no noise recordings.", "They are in the official archive: unpack it again."
+        )
     return found

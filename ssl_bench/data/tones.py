@@ -59,8 +59,8 @@ def tones(root: Path, card: DatasetCard) -> Dataset:
 def tone(seed: int, index: int) -> np.ndarray:
     """(16000,) float32 in [-1, 1]: the sound with this number, of class ``index`` mod 6. With f(t) the pitch::
 
-        sum_h a_h sin(2 pi h integral f),   f constant, doubling, halving or +- 12 % six times a second;
-        beating: loudness times |sin| at 4 Hz;   hissing: noise instead of a tone
+    sum_h a_h sin(2 pi h integral f),   f constant, doubling, halving or +- 12 % six times a second;
+    beating: loudness times |sin| at 4 Hz;   hissing: noise instead of a tone
     """
     random = np.random.RandomState([seed, index, 3])
     kind, t = CLASSES[index % len(CLASSES)], np.arange(RATE) / RATE

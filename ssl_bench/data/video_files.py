@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssl_bench.data.splits import FileSplit
-from ssl_bench.data.videos import Length, VideoSplit
+from ssl_bench.data.videos import Change, Length, VideoSplit
 from ssl_bench.errors import ImageError, MissingExtraError
 
 EXTENSIONS = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv")
@@ -25,8 +25,8 @@ class VideoFiles(FileSplit, VideoSplit):
     def length(self, index: int) -> Length:
         return length_of(self.file(index))
 
-    def clip(self, index: int, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        return decode(self.file(index), numbers)
+    def clip(self, index: int, numbers: Sequence[int] | np.ndarray, each: Change | None = None) -> np.ndarray:
+        return decode(self.file(index), numbers, each)
 
     image = VideoSplit.image
     subset = VideoSplit.subset
@@ -42,8 +42,8 @@ def length_of(path: Path) -> Length:
         return Length(frames, float(rate))
 
 
-def decode(path: Path, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) uint8: the frames with these numbers in the order of showing, counted from 0.
+def decode(path: Path, numbers: Sequence[int] | np.ndarray, each: Change | None = None) -> np.ndarray:
+    """(T, H, W, 3) uint8: the frames with these numbers in the order of showing, counted from 0; ``each`` changes every one.
 
     Decoded from the beginning, so that a number means the same frame in every call. Of a video that gives a few frames less
     than its container promises, the last one stands for those behind it.
@@ -57,16 +57,21 @@ def decode(path: Path, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
     with _opened(path) as (container, stream):
         for frame in container.decode(stream):
             if count in needed:
-                found[count] = frame.to_ndarray(format="rgb24")
+                found[count] = _pixels(frame, each)
             newest, count = frame, count + 1
             if count > last:
                 break
         if count <= last * (1 - MISSING_PART) or not count:
             raise ValueError(f"frame {last} was asked for, and only {count} can be decoded")
         if count <= last:
-            end = newest.to_ndarray(format="rgb24")
+            end = _pixels(newest, each)
             found |= dict.fromkeys((number for number in needed if number >= count), end)
     return np.stack([found[number] for number in wanted.tolist()])
+
+
+def _pixels(frame: Any, each: Change | None) -> np.ndarray:
+    pixels: np.ndarray = frame.to_ndarray(format="rgb24")
+    return pixels if each is None else each(pixels)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from ssl_bench.data.dataset import Dataset, Split, Subset
 from ssl_bench.data.sequences import SequenceSplit
 from ssl_bench.errors import DataError
 
+Change = Callable[[np.ndarray], np.ndarray]
+"""(H, W, 3) uint8 -> (h, w, 3) uint8."""
 SEQUENCE_RATE = 30.0
 """Frames a second of videos that are kept as frames and say nothing of time."""
 
@@ -32,8 +34,9 @@ class VideoSplit(Split):
         """Without decoding; :class:`ssl_bench.errors.ImageError` that names the video if it cannot be read."""
 
     @abstractmethod
-    def clip(self, index: int, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(T, H, W, 3) uint8: the frames with these T numbers, in this order; a number may come twice."""
+    def clip(self, index: int, numbers: Sequence[int] | np.ndarray, each: Change | None = None) -> np.ndarray:
+        """(T, H, W, 3) uint8: the frames with these T numbers, in this order; a number may come twice. ``each`` is applied to
+        every frame as it is decoded, so that frames of a large film can be made smaller before all are in memory."""
 
     def image(self, index: int) -> Image.Image:
         return Image.fromarray(self.clip(index, [self.length(index).frames // 2])[0])
@@ -50,8 +53,8 @@ class VideoSubset(Subset, VideoSplit):
     def length(self, index: int) -> Length:
         return self.parent.length(int(self.indices[index]))
 
-    def clip(self, index: int, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        return self.parent.clip(int(self.indices[index]), numbers)
+    def clip(self, index: int, numbers: Sequence[int] | np.ndarray, each: Change | None = None) -> np.ndarray:
+        return self.parent.clip(int(self.indices[index]), numbers, each)
 
     def image(self, index: int) -> Image.Image:
         return self.parent.image(int(self.indices[index]))
@@ -73,9 +76,9 @@ class SequenceVideos(VideoSplit):
     def length(self, index: int) -> Length:
         return Length(int(self.split.lengths[index]), SEQUENCE_RATE)
 
-    def clip(self, index: int, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+    def clip(self, index: int, numbers: Sequence[int] | np.ndarray, each: Change | None = None) -> np.ndarray:
         frames: np.ndarray = self.split.clip(index)[np.asarray(numbers, dtype=np.int64)]
-        return frames
+        return frames if each is None else np.stack([each(frame) for frame in frames])
 
     def identity(self, index: int) -> str:
         return self.split.identity(index)

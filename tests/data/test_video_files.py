@@ -47,6 +47,7 @@ def test_frames_by_number_are_those_that_were_written(tmp_path: Path) -> None:
     assert length_of(tmp_path / "a.mkv") == (FRAMES, 10.0)  # Matroska has no count: the packets are counted
     numbers = [29, 0, 7, 7, 13]
     assert np.array_equal(decode(tmp_path / "a.mkv", numbers), pixels[numbers])
+    assert np.array_equal(decode(tmp_path / "a.mkv", numbers, lambda frame: frame[::2]), pixels[numbers, ::2])
 
 
 def test_a_real_film_has_390_frames_each_where_a_plain_decoder_has_it(shared_data: Path) -> None:

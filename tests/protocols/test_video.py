@@ -14,7 +14,7 @@ from torch import nn
 from ssl_bench.compute import Compute
 from ssl_bench.data.builders import first_of_each_class, load_dataset
 from ssl_bench.data.dataset import Dataset
-from ssl_bench.data.videos import Length, VideoSplit, videos
+from ssl_bench.data.videos import Change, Length, VideoSplit, videos
 from ssl_bench.errors import ImageError, SettingsError
 from ssl_bench.protocols.media.samples import Skipped, loaded
 from ssl_bench.protocols.media.training import plan
@@ -53,9 +53,9 @@ class Numbered(VideoSplit):
             raise ImageError(f"video {index} is broken")
         return Length(self.frames, self.rate)
 
-    def clip(self, index: int, numbers: object) -> np.ndarray:
-        values = np.asarray(numbers, dtype=np.uint8)
-        return np.broadcast_to(values[:, None, None, None], (len(values), *self.size, 3)).copy()
+    def clip(self, index: int, numbers: object, each: Change | None = None) -> np.ndarray:
+        frames = [np.full((*self.size, 3), value, dtype=np.uint8) for value in np.asarray(numbers)]
+        return np.stack([frame if each is None else each(frame) for frame in frames])
 
     def identity(self, index: int) -> str:
         return f"{index}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,9 @@ class TrainClips:
             begins = np.random.uniform(0, slack(length, self.clip), self.augment.repeats)
             wanted = [frame_numbers(start, length, self.clip) for start in begins.tolist()]
             seeds = np.random.randint(1 << 31, size=self.augment.repeats).tolist()
-        frames = as_frames(self.split.clip(index, np.concatenate(wanted)))
-        parts = torch.split(shorter_side(frames, self.augment.train_side), self.clip.frames)
+        shrink = partial(shorter_side, side=self.augment.train_side)
+        frames = as_frames(self.split.clip(index, np.concatenate(wanted), shrink))
+        parts = torch.split(frames, self.clip.frames)
         clips = [self._changed(clip, seed) for clip, seed in zip(parts, seeds, strict=True)]
         return torch.stack(clips), int(self.split.labels[index])
 

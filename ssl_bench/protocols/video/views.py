@@ -12,6 +12,7 @@ and a training clip anywhere, uniformly, from 0 to slack.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -65,8 +66,8 @@ def views_of(split: VideoSplit, index: int, numbers: ClipNumbers) -> torch.Tenso
     bottom. The video is decoded once."""
     length = split.length(index)
     wanted = [frame_numbers(start, length, numbers) for start in starts(length, numbers)]
-    frames = as_frames(split.clip(index, np.concatenate(wanted)))
-    frames = shorter_side(frames, numbers.side or numbers.crop)
+    shrink = partial(shorter_side, side=numbers.side or numbers.crop)
+    frames = as_frames(split.clip(index, np.concatenate(wanted), shrink))
     clips = frames.reshape(numbers.clips, numbers.frames, *frames.shape[1:])
     crops = [square(clips, numbers.crop, position) for position in range(numbers.crops)] if numbers.crops > 1 else []
     return torch.stack(crops or [square(clips, numbers.crop, None)], dim=1).flatten(0, 1)
@@ -77,12 +78,12 @@ def as_frames(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def shorter_side(frames: torch.Tensor, side: int) -> torch.Tensor:
-    """(T, 3, H, W), the shorter side at ``side`` pixels, bilinear."""
-    if min(frames.shape[-2:]) == side:
-        return frames
-    resized: torch.Tensor = F.resize(frames, [side], antialias=True)
-    return resized
+def shorter_side(frame: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, 3) uint8, the shorter side at ``side`` pixels, bilinear."""
+    if min(frame.shape[:2]) == side:
+        return frame
+    resized: torch.Tensor = F.resize(torch.from_numpy(frame).permute(2, 0, 1), [side], antialias=True)
+    return resized.permute(1, 2, 0).numpy()
 
 
 def square(clips: torch.Tensor, crop: int, position: int | None) -> torch.Tensor:
