@@ -38,8 +38,8 @@ from ssl_bench.training.trainable import groups_of
 
 
 class VideoSettings(ClipNumbers, AugmentNumbers, FineTuneNumbers):
-    """Values of ViT-L. ``batch_size`` counts clips; the command does not say on how many GPUs it runs: 512 clips is the
-    batch that makes its base rate the paper's 4.8e-3."""
+    """Values of ViT-L. ``batch_size`` counts clips; the command does not say on how many GPUs it runs, so 512 is an
+    assumption (unverified)."""
 
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(512, ge=1)
