@@ -12,10 +12,13 @@ from ssl_bench.cards import TaskCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.registry import registry
 from ssl_bench.reporting.published import PublishedNumber
+from ssl_bench.reporting.verdicts import Verdict, judge
 from ssl_bench.results.record import Record
 from ssl_bench.results.store import latest
 
-Mark = Literal["best", "second", "tied", "stale", "partial", "custom", "best_on_test", "doubtful"]
+Mark = Literal[
+    "best", "second", "tied", "stale", "partial", "custom", "best_on_test", "doubtful", "reproduced", "deviates"
+]
 MEANING: dict[Mark, str] = {
     "best": "best of the column",
     "second": "second best",
@@ -25,6 +28,8 @@ MEANING: dict[Mark, str] = {
     "custom": "made with settings other than the task's",
     "best_on_test": "hyper-parameters chosen on the test set",
     "doubtful": "printed number is doubtful",
+    "reproduced": "published number reproduced: the difference is within the tolerance of the protocol",
+    "deviates": "deviates from the published number by more than that",
 }
 NOT_RANKED: frozenset[Mark] = frozenset({"stale", "partial", "custom"})
 LOWER_IS_BETTER = frozenset({"rmse", "abs_rel", "loss", "nll", "ece"})
@@ -40,7 +45,8 @@ class Cell:
 
     ``value``: the headline metric, the mean over ``seeds`` runs when there are several, ``std`` their sample standard
     deviation. ``low`` and ``high``: interval of kind ``interval`` (level 0: mean -+ std, no confidence interval).
-    ``difference``: ``value`` minus ``published.value``.
+    ``difference``: ``value`` minus ``published.value``. ``verdict``: whether that is within ``tolerance``; ``reason``: why there
+    is none, or what the tolerance consists of. ``notes``: numbers of the table's notes about the published number.
     """
 
     model: str
@@ -55,6 +61,10 @@ class Cell:
     interval: str | None = None
     published: PublishedNumber | None = None
     difference: float | None = None
+    verdict: Verdict | None = None
+    tolerance: float | None = None
+    reason: str = ""
+    notes: tuple[int, ...] = ()
     marks: tuple[Mark, ...] = ()
     run_ids: tuple[str, ...] = ()
 
@@ -103,7 +113,17 @@ def with_published(cell: Cell, number: PublishedNumber | None) -> Cell:
         return cell
     same = number.metric == cell.metric and cell.metric not in MACHINE_DEPENDENT and "partial" not in cell.marks
     difference = cell.value - number.value if same and cell.value is not None else None
-    cell = replace(cell, published=number, difference=difference)
+    found = judge(cell, number)
+    cell = replace(
+        cell,
+        published=number,
+        difference=difference,
+        verdict=found.verdict,
+        tolerance=found.tolerance,
+        reason=found.reason,
+    )
+    if found.verdict != "not measured":
+        cell = cell.marked(found.verdict)
     return cell.marked("doubtful") if number.doubtful else cell
 
 

@@ -120,6 +120,9 @@ def _plain(cell: Cell) -> dict[str, Any]:
         "source": number.source if number else None,
         "note": number.note if number else None,
         "difference": cell.difference,
+        "verdict": cell.verdict,
+        "tolerance": cell.tolerance,
+        "reason": cell.reason,
         "marks": list(cell.marks),
         "run_ids": list(cell.run_ids),
     }

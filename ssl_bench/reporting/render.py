@@ -185,6 +185,8 @@ _LATEX = {
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "§": r"\S{}",
+    "✓": r"$\surd$",
+    "✗": r"$\times$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "*": r"$^{*}$",

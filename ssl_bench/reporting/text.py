@@ -17,6 +17,8 @@ SYMBOLS: dict[Mark, str] = {
     "custom": "*",
     "best_on_test": "§",
     "doubtful": "?",
+    "reproduced": "✓",
+    "deviates": "✗",
 }
 
 
