@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssl_bench.data.scenes import IGNORE, SceneSplit
+from ssl_bench.data.scenes import IGNORE, Instances, SceneSplit
 from ssl_bench.errors import DataError
 
 
@@ -34,6 +34,27 @@ def depth_of(split: SceneSplit, index: int, size: tuple[int, int]) -> np.ndarray
     return depth
 
 
+def instances_of(split: SceneSplit, index: int, size: tuple[int, int], masks: bool) -> Instances:
+    """The objects, with boxes and ``masks`` (if wanted; then there must be some) within ``size`` = (H, W) and only classes
+    that there are; else a :class:`DataError` that names the image."""
+    found = split.instances(index, masks)
+    if masks and found.masks is None:
+        raise DataError(f"Data set {split.name} has no outlines of objects.", "Choose a task without masks.")
+    if found.masks is not None:
+        _same_size(split, index, size, found.masks.shape[1:])
+    if len(found) and (found.boxes.min() < 0 or (found.boxes.max(0) > [size[1], size[0]] * 2).any()):
+        raise DataError(
+            f"{split.identity(index)}: a box does not lie in the image of {size[1]} x {size[0]} pixels.",
+            "Boxes are x1 y1 x2 y2 in pixels of the image file: was it resized after it was annotated?",
+        )
+    if len(found) and not 0 <= found.labels.min() <= found.labels.max() < len(split.classes):
+        raise DataError(
+            f"{split.identity(index)}: an object has class {found.labels.max()}, and {split.name} has "
+            f"{len(split.classes)} (0 to {len(split.classes) - 1})."
+        )
+    return found
+
+
 def check_targets(split: SceneSplit, index: int) -> None:
     """Read an image and all its maps; raises the first :class:`DataError`."""
     width, height = split.image(index).size
@@ -41,6 +62,9 @@ def check_targets(split: SceneSplit, index: int) -> None:
         label_map_of(split, index, (height, width))
     if "depth" in split.targets:
         depth_of(split, index, (height, width))
+    if "instances" in split.targets:
+        has_masks = split.instances(index).masks is not None
+        instances_of(split, index, (height, width), has_masks)
 
 
 def _same_size(split: SceneSplit, index: int, size: tuple[int, int], found: tuple[int, ...]) -> None:

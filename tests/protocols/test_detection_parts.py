@@ -14,8 +14,10 @@ from trained_backbone import PREPROCESS, trained_backbone
 
 from ssl_bench.backbones.archs import build, wrap
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.data.scene_checks import check_targets
+from ssl_bench.data.scenes import Instances
 from ssl_bench.data.shapes import ShapesSplit
-from ssl_bench.errors import SettingsError
+from ssl_bench.errors import DataError, SettingsError
 from ssl_bench.protocols.detection.heads import BoxCrops
 from ssl_bench.protocols.detection.models import Padding, detector
 from ssl_bench.protocols.detection.pyramids import C4, SimplePyramid
@@ -201,3 +203,27 @@ def test_sizes_of_test_images() -> None:
     assert size_at_test(480, 640, MOCO_VOC) == [800, 1067]
     assert size_at_test(300, 900, MOCO_VOC) == [444, 1333]  # the longer side may have 1,333 pixels
     assert size_at_test(480, 640, VITDET) == [768, 1024]
+
+
+def changed(**changes: Any) -> ShapesSplit:
+    class Changed(ShapesSplit):
+        def instances(self, index: int, masks: bool = True) -> Instances:
+            return replace(super().instances(index), **changes)
+
+    return Changed("shapes/changed", 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"boxes": np.array([[1, 1, 70, 9]], np.float32)}, "a box does not lie in the image of 64 x 64"),
+        ({"masks": np.zeros((1, 64, 32), bool)}, "the image is 64 x 64 pixels, its target 32 x 64"),
+        ({"labels": np.array([6])}, "an object has class 6"),
+    ],
+)
+def test_objects_that_do_not_fit_are_named(changes: dict[str, Any], message: str) -> None:
+    split = changed(**changes)
+    with pytest.raises(DataError, match=message):
+        sample_with(True)(split, 0)
+    with pytest.raises(DataError, match=message):
+        check_targets(split, 0)

@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from ssl_bench.data.scene_checks import instances_of
 from ssl_bench.data.scenes import Instances, SceneSplit
 from ssl_bench.data.transforms import as_tensor
 from ssl_bench.errors import DataError
@@ -45,22 +46,8 @@ def _sample(masks: bool, split: SceneSplit, index: int) -> Sample:
 
 def opened(split: SceneSplit, index: int, masks: bool) -> tuple[tv_tensors.Image, Instances]:
     """An image and its objects; :class:`DataError` where they do not fit together."""
-    image, found = tv_tensors.Image(as_tensor(split.image(index)).contiguous()), split.instances(index, masks)
-    height, width = image.shape[-2:]
-    if masks and found.masks is None:
-        raise DataError(f"Data set {split.name} has no outlines of objects.", "Choose a task without masks.")
-    if found.masks is not None and found.masks.shape[1:] != (height, width):
-        raise DataError(
-            f"{split.identity(index)}: the image is {width} x {height} pixels, its masks "
-            f"{found.masks.shape[2]} x {found.masks.shape[1]}.",
-            "Both must have the same size: prepare the data set again.",
-        )
-    if len(found) and (found.boxes.min() < 0 or (found.boxes.max(0) > [width, height, width, height]).any()):
-        raise DataError(
-            f"{split.identity(index)}: a box does not lie in the image of {width} x {height} pixels.",
-            "Boxes are x1 y1 x2 y2 in pixels of the image file: was it resized after it was annotated?",
-        )
-    return image, found
+    image = tv_tensors.Image(as_tensor(split.image(index)).contiguous())
+    return image, instances_of(split, index, (int(image.shape[-2]), int(image.shape[-1])), masks)
 
 
 def with_objects(split: SceneSplit, progress: Progress) -> np.ndarray:
