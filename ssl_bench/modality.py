@@ -15,7 +15,7 @@ from ssl_bench.selection import is_pattern, select_models, select_tasks, split_n
 
 READS_TEXTS = frozenset({"zero_shot"})
 """Protocols that need a text tower."""
-TEXT_TOWERS = ("open_clip:",)
+TEXT_TOWERS = ("open_clip:", "flip")
 """What the names of architectures with a text tower begin with. That of a plugin's own network is seen when it runs."""
 
 

@@ -114,3 +114,15 @@ def test_show_says_what_such_a_model_takes_and_proposes_no_task_on_images() -> N
     assert "Licences conflict" in sounds
     assert "preprocessing" not in sounds
     assert "knn_imagenet" in ssl_bench("show", "model", "clip_vitb16").out
+
+
+def test_tasks_that_read_class_names_are_for_models_with_a_text_tower(known: Registry) -> None:
+    with pytest.raises(SettingsError, match="Model dino_vits16 has no text tower, which zero_shot_imagenet needs"):
+        choose(["dino_vits16"], ["zero_shot_imagenet"], known)
+    with pytest.raises(SettingsError, match="dino_vits16 has no text tower"):
+        choose(["dino_vits16"], ["knn_imagenet", "zero_shot_imagenet"], known)
+    chosen = choose(["dino_vits16", "clip_vitb16"], ["knn_imagenet", "zero_shot"], known)
+    assert chosen.cells["dino_vits16"] == {"knn_imagenet"}
+    assert {"knn_imagenet", "zero_shot_imagenet", "zero_shot_voc07"} <= chosen.cells["clip_vitb16"]
+    assert chosen.notes == ("Left out of tasks that read class names: dino_vits16, which have no text tower.",)
+    assert set(choose(["*_vitl16*"], ["zero_shot_pets"], known).cells) == {"flip_vitl16_text"}

@@ -10,9 +10,10 @@ import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from ssl_bench.backbones import beit, clip, convnet, hierarchical, vit
+from ssl_bench.backbones import beit, clip, convnet, flip, hierarchical, vit
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.nets.amdim import Amdim
+from ssl_bench.backbones.nets.flip import Flip
 from ssl_bench.backbones.nets.resnet import BLOCKS, resnet_small32, wide_resnet
 from ssl_bench.backbones.nets.swin import swin_tiny_ibot
 from ssl_bench.backbones.nets.tf_resnet import TFResNet
@@ -36,6 +37,7 @@ def vit_small32(dim: int = 64, depth: int = 3, heads: int = 4, **changes: Any) -
 
 OWN: dict[str, Callable[..., nn.Module]] = {
     "amdim": Amdim,
+    "flip": Flip,
     "resnet50_lightness": resnet50_lightness,
     "resnet50_two_views": TwoViews,
     "resnet_small32": resnet_small32,
@@ -97,6 +99,8 @@ def wrap(
         backbone = vit.ViTBackbone(module, embedding, preprocess, name, positions)
     elif beit.fits(module):
         backbone = beit.BeitBackbone(module, embedding, preprocess, name, positions)
+    elif flip.fits(module):
+        backbone = flip.FlipBackbone(module, embedding, preprocess, name, positions)
     elif clip.fits(module):
         backbone = clip.wrap(module, embedding, preprocess, name)
     elif convnet.fits(module):

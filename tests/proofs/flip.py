@@ -104,12 +104,16 @@ def flip_forward(heads: int, t: Tensors, images: torch.Tensor) -> torch.Tensor:
     kernel = t["embedding/kernel"]
     x = F.conv2d(images, kernel.permute(3, 2, 0, 1), t["embedding/bias"], stride=kernel.shape[0]).flatten(2).mT
     x = torch.cat([t["cls"].expand(len(x), -1, -1), x + t["posembed_encoder/pos_embedding"][:, 1:]], dim=1)
+    return _normed(t, "Transformer/encoder_norm", _blocks(t, x, heads)).mean(dim=1)
+
+
+def _blocks(t: Tensors, x: torch.Tensor, heads: int) -> torch.Tensor:
     block = 0
     while (at := f"Transformer/encoderblock_{block:02d}") + "/LayerNorm_0/scale" in t:
         x = x + _attention(t, f"{at}/MultiHeadDotProductAttention_0", _normed(t, f"{at}/LayerNorm_0", x), heads)
         y = _dense(t, f"{at}/MlpBlock_0/Dense_0", _normed(t, f"{at}/LayerNorm_1", x))
         x, block = x + _dense(t, f"{at}/MlpBlock_0/Dense_1", F.gelu(y, approximate="tanh")), block + 1
-    return _normed(t, "Transformer/encoder_norm", x).mean(dim=1)
+    return x
 
 
 def _attention(t: Tensors, at: str, x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -143,7 +147,58 @@ def _flip(model: str, size: tuple[int, int], patch: int, form: str) -> Proof:
     )
 
 
+def both_shapes(size: tuple[int, int], text: tuple[int, int], patch: int, joint: int, words: int = 30523) -> Shapes:
+    """All leaves of ``target``; ``size`` and ``text``: width and depth of the towers."""
+    (dim, depth), (width, layers) = size, text
+    shapes: Shapes = {f"img_encoder/{name}": shape for name, shape in flip_shapes(dim, depth, patch).items()}
+    blocks = {n: s for n, s in flip_shapes(width, layers, patch).items() if n.startswith("Transformer/")}
+    return {
+        **shapes,
+        **{f"txt_encoder/{name}": shape for name, shape in blocks.items()},
+        "txt_encoder/token_embedding/embedding": (words, width),
+        "txt_encoder/posembed_encoder/pos_embedding": (1, 32, width),
+        "logit_scale": (1,),
+        "img_mlp1/kernel": (dim, joint),
+        "txt_mlp1/kernel": (width, joint),
+    }
+
+
+def everything(tensors: Tensors) -> dict[str, Any]:
+    return {"version": 3, "target": _tree(tensors)}
+
+
+def tower(t: Tensors, name: str) -> Tensors:
+    return {leaf.removeprefix(f"{name}/"): tensor for leaf, tensor in t.items() if leaf.startswith(f"{name}/")}
+
+
+def image_forward(heads: int, t: Tensors, images: torch.Tensor) -> torch.Tensor:
+    return flip_forward(heads, tower(t, "img_encoder"), images)
+
+
+def text_forward(heads: int, t: Tensors, tokens: torch.Tensor) -> torch.Tensor:
+    """models_flip.py: no mask of any kind, not even of the padding; the first token after the final norm; no bias."""
+    leaves = tower(t, "txt_encoder")
+    x = leaves["token_embedding/embedding"][tokens] + leaves["posembed_encoder/pos_embedding"]
+    x = _blocks(leaves, x, heads)
+    return _normed(leaves, "Transformer/encoder_norm", x)[:, 0] @ t["txt_mlp1/kernel"]
+
+
+def _with_text(model: str, size: tuple[int, int], text: tuple[int, int], patch: int, joint: int) -> Proof:
+    return Proof(
+        model=model,
+        thin={"depth": 1, "text_cfg": {"width": text[0], "heads": text[0] // 64, "layers": 1, "words": 50}},
+        shapes=both_shapes((size[0], 1), (text[0], 1), patch, joint, words=50),
+        full=both_shapes(size, text, patch, joint),
+        file=everything,
+        forward=partial(image_forward, 16),
+        write=save_folder,
+        wrong_heads={"num_heads": 8},
+    )
+
+
 PROOFS = [
+    _with_text("flip_vitl16_text", vits.L, (768, 12), 16, 768),
+    _with_text("flip_vith14_text", vits.H, (1024, 24), 14, 1024),
     _flip("flip_vitl16", vits.L, 16, "folder"),
     _flip("flip_vitl16", vits.L, 16, "zip"),
     _flip("flip_vith14", vits.H, 14, "folder"),

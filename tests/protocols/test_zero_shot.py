@@ -268,3 +268,19 @@ def test_on_the_command_line(tmp_path):
     assert both.code == 0, both.err
     assert "raw_pixels" not in both.out
     assert "raw_pixels, which have no text tower" in both.err
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_flip_reads_its_vocabulary(tmp_path):
+    """Untrained, and small; the file is named by a setting."""
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "a", "disc", "ring", "picture", "of"]))
+    arch = {"embed_dim": 32, "depth": 1, "num_heads": 2, "img_size": 32, "joint": 16}
+    arch["text_cfg"] = {"width": 32, "layers": 1, "heads": 2, "words": 8}
+    card = f"tinyflip: {{arch: flip, arch_args: {json.dumps(arch)}, preprocess: {{resize: 32, crop: 32}}}}"
+    (tmp_path / "tiny.yaml").write_text(f"method: flip\nmodels:\n  {card}\n")
+    run = ["run", "--results", tmp_path / "results", "--limit", 2, "--task", "zero_shot_shapes", "--model", "tinyflip"]
+    lacking = ssl_bench(*run, "--include", tmp_path / "tiny.yaml")
+    assert lacking.code == 2
+    assert "needs BERT's vocabulary" in lacking.err
+    done = ssl_bench(*run, "--set", f"vocabulary={tmp_path / 'vocab.txt'}", "--json")
+    assert done.code == 0, done.err

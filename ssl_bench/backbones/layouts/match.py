@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ssl_bench.backbones.clip import fits as fits_clip
+from ssl_bench.backbones.flip import fits as fits_flip
 from ssl_bench.backbones.layouts.layout import Layout, Tensors
 from ssl_bench.errors import CheckpointError
 
@@ -63,6 +64,10 @@ def _towers(module: Any) -> Iterator[tuple[str, int, int]]:
         yield "vision_cfg", pool.c_proj.in_features if pool else image.embed_dim, image.num_heads
         text = next(iter(module.transformer.resblocks)).attn
         yield "text_cfg", text.embed_dim, text.num_heads
+        return
+    if fits_flip(module):
+        yield "", module.visual.embed_dim, module.visual.blocks[0].attn.num_heads
+        yield "text_cfg", module.txt_mlp1.in_features, module.text.blocks[0].attn.num_heads
         return
     block = next(iter(getattr(module, "blocks", ())), None)
     found, width = getattr(getattr(block, "attn", None), "num_heads", None), getattr(module, "embed_dim", None)

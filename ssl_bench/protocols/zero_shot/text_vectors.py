@@ -91,6 +91,7 @@ def _key_parts(backbone: Backbone, texts: Sequence[Sequence[str]], compute: Comp
     return {
         "store": VERSION,
         "texts": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
+        "vocabulary": getattr(text_tower(backbone).tokenizer, "fingerprint", None),
         "tensors": hash_tensors(backbone),
         "backbone": [type(backbone).__qualname__, backbone.definition],
         "precision": compute.precision,

@@ -9,12 +9,14 @@ The scale changes no prediction, only the probability that is stored with it. No
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 from pydantic import field_validator
 
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.flip import FlipBackbone
 from ssl_bench.backbones.texts import text_tower
 from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Dataset
@@ -34,12 +36,13 @@ class ZeroShotSettings(Settings):
     """``templates``: ``all`` of the data set's, a subset of them by its name (ImageNet: ``seven``; data sets without it
     take all), ``plain`` (the one "a photo of a {}."), or templates of your own. ``prompts``: another data set's file, or
     the path of one of your own. ``metric``, see ``scoring``. ``difficult``: of data sets with several labels, see
-    ``transfer.several``."""
+    ``transfer.several``. ``vocabulary``: the path of BERT's uncased ``vocab.txt``, for models that need it (FLIP)."""
 
     templates: str | tuple[str, ...] = "all"
     prompts: str | None = None
     metric: Metric = "auto"
     difficult: Difficult = "exclude"
+    vocabulary: Path | None = None
 
     @field_validator("templates")
     @classmethod
@@ -61,6 +64,8 @@ class ZeroShot(Protocol):
 
     def evaluate(self, backbone: Backbone, dataset: Dataset, settings: ZeroShotSettings, compute: Compute) -> Outcome:
         tower = text_tower(backbone)
+        if settings.vocabulary is not None and isinstance(backbone, FlipBackbone):
+            backbone.read_vocabulary(settings.vocabulary)
         prompts = find_prompts(dataset.name, settings.prompts)
         templates = chosen_templates(settings.templates, prompts)
         texts = sentences(dataset.classes, dataset.name, prompts, templates)
