@@ -11,7 +11,7 @@ from typing import Literal
 from ssl_bench.cards import TaskCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.registry import registry
-from ssl_bench.reporting.published import PublishedNumber
+from ssl_bench.reporting.published import PublishedNumber, own_first
 from ssl_bench.reporting.verdicts import Verdict, judge
 from ssl_bench.results.record import Record
 from ssl_bench.results.store import latest
@@ -125,6 +125,15 @@ def with_published(cell: Cell, number: PublishedNumber | None) -> Cell:
     if found.verdict != "not measured":
         cell = cell.marked(found.verdict)
     return cell.marked("doubtful") if number.doubtful else cell
+
+
+def beside(records: Sequence[Record] | None, printed: Sequence[PublishedNumber], model: str, task: str) -> Cell | None:
+    """The measured number beside the first printed one of the same metric, the model's own paper before others; None without both."""
+    if not records:
+        return with_published(Cell(model, task, printed[0].metric), printed[0]) if printed else None
+    cell = measured(records)
+    same = [number for number in printed if number.metric == cell.metric]
+    return with_published(cell, own_first(model, same)[0] if same else None)
 
 
 def flags(record: Record) -> tuple[Mark, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_bench.errors import StoreError
-from ssl_bench.reporting.tables import keep, not_among
+from ssl_bench.reporting.names import keep, not_among
 from ssl_bench.results.record import Record
 from ssl_bench.results.statistics import mcnemar, paired_bootstrap, paired_difference
 from ssl_bench.results.store import Store

@@ -46,7 +46,7 @@ class TaskTolerance(Card):
 class ProtocolTolerance(Tolerance):
     """A protocol's, and those of single tasks."""
 
-    tasks: dict[str, TaskTolerance] = {}
+    tasks: dict[str, TaskTolerance] = Field(default_factory=dict)
 
     def of(self, task: str) -> Tolerance:
         changes = self.tasks[task].model_dump(exclude_none=True) if task in self.tasks else {}

@@ -168,9 +168,9 @@ def test_the_papers_table_has_its_rows_columns_and_the_measured_numbers() -> Non
     table = comparison([record], paper="dino", table="2")
     assert len(table.lines) == 25
     assert [(c.label, c.metric, c.task) for c in table.columns] == [
-        ("throughput", "im_per_s", "throughput_imagenet"),
-        ("linear", "top1", "linear_imagenet"),
-        ("knn", "top1", "knn_imagenet"),
+        ("im/s", "im_per_s", "throughput_imagenet"),
+        ("Linear", "top1", "linear_imagenet"),
+        ("k-NN", "top1", "knn_imagenet"),
     ]
     place = [line.label for line in table.lines].index("DINO ViT-S")
     found = table.cells[place][2]
