@@ -41,7 +41,8 @@ def print_table(table: Table, format: options.Format) -> None:
     if format is options.Format.rich and sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(as_rich(table))
+        console = Console()
+        console.print(as_rich(table, console.width))
     else:
         out(render(table, format.value, width=160))
 

@@ -42,7 +42,7 @@ class Table:
     """``cells[row][column]``; None where there is neither a measured nor a published number.
 
     ``facts``: headings of what is said of each row before its cells. ``remarks``: about the whole table. ``notes``: what rows,
-    columns and cells refer to by number, from 1.
+    columns and cells refer to by number, from 1. ``brackets``: published numbers are written in brackets, without a word.
     """
 
     title: str
@@ -52,6 +52,7 @@ class Table:
     facts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    brackets: bool = False
 
     def filled(self) -> Iterator[tuple[Line, Column, Cell]]:
         """All cells that have a number, row by row."""

@@ -39,18 +39,24 @@ def paper_table(
     name, printed = find_table(paper, table) if table is not None else next(iter(content.tables.items()))
     notes = Notes()
     places = {(id(n.row), id(n.column)): n for n in numbers(paper) if n.table == name}
-    cells = [[_cell(runs, places.get((id(r), id(c))), notes) for c in printed.columns] for r in printed.rows]
-    lines = tuple(_line(row, printed, notes) for row in printed.rows)
     columns = tuple(
         Column(c.label or _header(printed, c), c.task, c.metric, c.group, notes.of(c.note, c.differs))
         for c in printed.columns
     )
+    lines, cells = [], []
+    for row in printed.rows:
+        lines.append(_line(row, printed, notes))
+        cells.append(tuple(_cell(runs, places.get((id(row), id(column))), notes) for column in printed.columns))
     title = f"{content.paper.title}: {name}" + (f". {printed.title}" if printed.title else "")
     facts = tuple(FACTS[fact] for fact in printed.facts)
-    made = Table(title, lines, columns, tuple(map(tuple, cells)), facts, notes=tuple(notes.texts))
+    made = Table(title, tuple(lines), columns, tuple(cells), facts, notes=tuple(notes.texts), brackets=True)
     made = _only(made, models, tasks)
     said = summary(cell for _, _, cell in made.filled())
-    remarks = [said, f"All values: {printed.note}." * bool(printed.note)]
+    remarks = [
+        "In brackets: the paper's number, and how far ours is from it.",
+        said,
+        f"All values: {printed.note}." * bool(printed.note),
+    ]
     remarks.append(f"Values without a note of their own: {printed.provenance}." * bool(printed.provenance))
     made = replace(made, remarks=tuple(filter(None, remarks)))
     return (_methods_as_columns(made, printed) if printed.methods_as_columns else made).ranked()

@@ -9,14 +9,12 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssl_bench.errors import SettingsError
 from ssl_bench.reporting.grid import Table
-from ssl_bench.reporting.text import Words, legend, words
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from ssl_bench.reporting.terminal import as_rich as as_rich
+from ssl_bench.reporting.text import Words, legend, marker, spans, words
 
 
 def render(table: Table, format: str, width: int = 120) -> str:
@@ -28,41 +26,11 @@ def render(table: Table, format: str, width: int = 120) -> str:
     return FORMATS[format](table)
 
 
-def as_rich(table: Table) -> RichTable:
-    """For a rich console: measured number above, the paper's below it."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    made = RichTable(
-        title=Text(table.title, style="bold"),
-        caption=Text("\n".join(_legend(table)), style="dim") if _legend(table) else None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        pad_edge=False,
-    )
-    made.add_column("model", overflow="fold")
-    for column in table.columns:
-        made.add_column(Text(f"{column.label}\n{column.metric}"), justify="right", overflow="fold")
-    styles = {"best": "bold green", "second": "green", "": ""}
-    for line, row in zip(table.lines, table.cells, strict=True):
-        cells = []
-        for said in map(words, row):
-            text = Text(said.value, style=styles[said.emphasis])
-            if said.published:
-                text.append(("\n" if said.value else "") + said.published, style="dim")
-            text.append(said.symbols if not said.published else f" {said.symbols}", style="yellow")
-            cells.append(text)
-        made.add_row(Text(line.label), *cells)
-    return made
-
-
 def _plain_rich(table: Table, width: int) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(as_rich(table))
+    Console(file=stream, width=width, color_system=None).print(as_rich(table, width))
     return stream.getvalue()
 
 
@@ -74,12 +42,23 @@ def _markdown(table: Table) -> str:
         return value + escape_markdown(said.one_line[len(said.value) :])
 
     lines = [f"**{escape_markdown(table.title)}**", ""]
-    lines.append(_pipes(["model", *(escape_markdown(column.label) for column in table.columns)]))
-    lines.append(_pipes(["---", *("---:" for _ in table.columns)]))
+    heads = [f"{c.group}: {c.label}" * bool(c.group) or c.label for c in table.columns]
+    heads = [head + marker(c.notes) for head, c in zip(heads, table.columns, strict=True)]
+    lines.append(_pipes([escape_markdown(text) for text in ["model", *table.facts, *heads]]))
+    lines.append(_pipes(["---", *("---" for _ in table.facts), *("---:" for _ in heads)]))
+    group = ""
     for line, row in zip(table.lines, table.cells, strict=True):
-        lines.append(_pipes([escape_markdown(line.label), *(cell(words(c)) for c in row)]))
+        if line.group != group:
+            group = line.group
+            lines.append(
+                _pipes([f"*{escape_markdown(group)}*" * bool(group), *([""] * (len(table.facts) + len(heads)))])
+            )
+        said = [escape_markdown(text) for text in [line.label + marker(line.notes), *line.facts]]
+        lines.append(_pipes([*said, *(cell(words(c, table.brackets)) for c in row)]))
     if notes := _legend(table):
         lines += ["", escape_markdown("; ".join(notes))]
+    for note in _below(table):
+        lines += ["", escape_markdown(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -119,13 +98,23 @@ def _latex(table: Table) -> str:
         value = opened + escape_latex(said.value) + ("}" if opened else "")
         return value + escape_latex(said.one_line[len(said.value) :])
 
+    width = 1 + len(table.facts) + len(table.columns)
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
-    lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"]
-    lines += [" & ".join(["Model", *(escape_latex(column.label) for column in table.columns)]) + r" \\", r"\midrule"]
+    lines += [rf"\begin{{tabular}}{{l{'l' * len(table.facts)}{'r' * len(table.columns)}}}", r"\toprule"]
+    if headings := spans([column.group for column in table.columns]):
+        over = [rf"\multicolumn{{{n}}}{{c}}{{{escape_latex(text)}}}" for text, n in headings]
+        lines.append(" & ".join(["", *([""] * len(table.facts)), *over]) + r" \\")
+    heads = ["Model", *table.facts, *(column.label + marker(column.notes) for column in table.columns)]
+    lines += [" & ".join(map(escape_latex, heads)) + r" \\", r"\midrule"]
+    group = ""
     for line, row in zip(table.lines, table.cells, strict=True):
-        lines.append(" & ".join([escape_latex(line.label), *(cell(words(c)) for c in row)]) + r" \\")
+        if line.group != group:
+            group = line.group
+            lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape_latex(group)}}}}} \\")
+        said = [escape_latex(text) for text in [line.label + marker(line.notes), *line.facts]]
+        lines.append(" & ".join([*said, *(cell(words(c, table.brackets)) for c in row)]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    if notes := _legend(table):
+    if notes := [*_legend(table), *_below(table)]:
         lines.append(r"\par\smallskip\footnotesize " + escape_latex("; ".join(notes)))
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
@@ -139,19 +128,25 @@ def _html(table: Table) -> str:
         value = before + html.escape(said.value) + after if said.value else ""
         return f"<td>{value}{html.escape(said.one_line[len(said.value) :])}</td>"
 
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ["model", *(c.label for c in table.columns)])
-    rows = [
-        f'<tr><th scope="row">{html.escape(line.label)}</th>{"".join(cell(words(c)) for c in row)}</tr>'
-        for line, row in zip(table.lines, table.cells, strict=True)
-    ]
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in _legend(table))
+    names = ["model", *table.facts, *(c.label + marker(c.notes) for c in table.columns)]
+    head = "<tr>" + "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names) + "</tr>"
+    if headings := spans([column.group for column in table.columns]):
+        over = "".join(f'<th scope="colgroup" colspan="{n}">{html.escape(text)}</th>' for text, n in headings)
+        head = f'<tr><td colspan="{1 + len(table.facts)}"></td>{over}</tr>{head}'
+    rows = []
+    group = ""
+    for line, row in zip(table.lines, table.cells, strict=True):
+        if line.group != group:
+            group = line.group
+            rows.append(f'<tr><th scope="rowgroup" colspan="{len(names)}">{html.escape(group)}</th></tr>')
+        facts = "".join(f"<td>{html.escape(fact)}</td>" for fact in line.facts)
+        cells = "".join(cell(words(c, table.brackets)) for c in row)
+        label = html.escape(line.label + marker(line.notes))
+        rows.append(f'<tr><th scope="row">{label}</th>{facts}{cells}</tr>')
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in [*_legend(table), *_below(table)])
     caption = f"<caption>{html.escape(table.title)}</caption>"
-    return (
-        "\n".join(
-            ["<table>", caption, f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>", notes]
-        )
-        + "\n"
-    )
+    parts = ["<table>", caption, f"<thead>{head}</thead>", "<tbody>", *rows, "</tbody>", "</table>", notes]
+    return "\n".join(parts) + "\n"
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -196,3 +191,8 @@ _LATEX = {
 
 def _legend(table: Table) -> list[str]:
     return legend(cell for _, _, cell in table.filled())
+
+
+def _below(table: Table) -> list[str]:
+    """Remarks, then numbered notes."""
+    return [*table.remarks, *(f"[{i}] {note}" for i, note in enumerate(table.notes, 1))]

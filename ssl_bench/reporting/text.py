@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ssl_bench.reporting.cells import MEANING, Cell, Mark
@@ -30,22 +30,43 @@ class Words:
     symbols: str
     published: str
     emphasis: str
+    notes: str = ""
 
     @property
     def one_line(self) -> str:
         """All of it on one line; the published number in brackets when a measured one stands before it."""
         if not self.value:
-            return self.published + self.symbols
-        return self.value + self.symbols + (f" ({self.published})" if self.published else "")
+            return self.published + self.symbols + self.notes
+        in_brackets = self.published.startswith("(") or not self.published
+        published = self.published if in_brackets else f"({self.published})"
+        return self.value + self.symbols + (f" {published}" if published else "") + self.notes
 
 
-def words(cell: Cell | None) -> Words:
-    """``emphasis``: best, second or nothing."""
+def words(cell: Cell | None, brackets: bool = False) -> Words:
+    """``emphasis``: best, second or nothing. ``brackets``: the published number without a word, in brackets."""
     if cell is None:
         return Words("", "", "", "")
     emphasis = "best" if "best" in cell.marks else "second" if "second" in cell.marks else ""
     symbols = "".join(symbol for mark, symbol in SYMBOLS.items() if mark in cell.marks)
-    return Words(measured_text(cell), symbols, published_text(cell), emphasis)
+    published = published_text(cell)
+    published = f"({published.removeprefix('paper ')})" if brackets and published else published
+    return Words(measured_text(cell), symbols, published, emphasis, marker(cell.notes))
+
+
+def marker(notes: Sequence[int]) -> str:
+    """``[1,3]``: numbers of notes; nothing without any."""
+    return f"[{','.join(map(str, notes))}]" if notes else ""
+
+
+def spans(groups: Sequence[str]) -> list[tuple[str, int]]:
+    """Neighbours of one heading: (heading, how many); empty where nobody has one."""
+    found: list[tuple[str, int]] = []
+    for group in groups:
+        if found and found[-1][0] == group:
+            found[-1] = (group, found[-1][1] + 1)
+        else:
+            found.append((group, 1))
+    return found if any(groups) else []
 
 
 def measured_text(cell: Cell) -> str:
@@ -60,12 +81,12 @@ def measured_text(cell: Cell) -> str:
 
 
 def published_text(cell: Cell) -> str:
-    """``paper 93.1, +0.3``"""
+    """``paper 93.1, +0.3``: with the decimals that the paper prints."""
     if cell.published is None:
         return ""
-    text = f"paper {number(cell.published.value, cell.metric)}"
+    text = f"paper {cell.published.value}"
     if cell.published.std is not None:
-        text += f" ±{number(cell.published.std, cell.metric)}"
+        text += f" ±{cell.published.std}"
     return text if cell.difference is None else f"{text}, {signed(cell.difference, cell.metric)}"
 
 

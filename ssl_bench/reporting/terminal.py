@@ -1,0 +1,93 @@
+"""Tables for a terminal. One that is too wide is cut into blocks of columns, each with the rows' labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssl_bench.reporting.grid import Table
+from ssl_bench.reporting.text import legend, marker, words
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+STYLES = {"best": "bold green", "second": "green", "": ""}
+LONGEST_LABEL = 14
+"""A column's heading is folded rather than making the column wider than this."""
+
+
+def as_rich(table: Table, width: int = 120) -> Group:
+    """For a rich console of this many characters: measured number above, the paper's below it, then what symbols mean."""
+    from rich.console import Group
+    from rich.text import Text
+
+    said = [*legend(cell for _, _, cell in table.filled()), *table.remarks]
+    said += [f"[{i}] {note}" for i, note in enumerate(table.notes, 1)]
+    parts = [table.only(range(len(table.lines)), columns) for columns in _columns_that_fit(table, width)]
+    blocks = [_block(part, fold=2 * _labels_width(table) > width) for part in parts]
+    return Group(
+        Text(table.title, style="bold"), *blocks, Text("\n".join(said), style="dim") if said else Text("", end="")
+    )
+
+
+def _columns_that_fit(table: Table, width: int) -> list[list[int]]:
+    """Positions of the columns of each block; at least one column a block."""
+    before = _labels_width(table)
+    blocks: list[list[int]] = [[]]
+    used = before
+    for j, column in enumerate(table.columns):
+        texts = [line for row in table.cells for line in _cell(table, row[j]).plain.split("\n")]
+        headings = [word for text in (column.label + marker(column.notes), column.group) for word in text.split()]
+        wide = 2 + max(map(len, [*texts, *(word[:LONGEST_LABEL] for word in headings), ""]))
+        if blocks[-1] and used + wide > width:
+            blocks.append([])
+            used = before
+        blocks[-1].append(j)
+        used += wide
+    return blocks
+
+
+def _labels_width(table: Table) -> int:
+    labels = max((len(line.label + marker(line.notes)) for line in table.lines), default=0)
+    facts = [
+        max(map(len, [heading, *texts]))
+        for heading, *texts in zip(table.facts, *(x.facts for x in table.lines), strict=True)
+    ]
+    return max(labels, max((len(line.group) for line in table.lines), default=0)) + sum(fact + 2 for fact in facts) + 2
+
+
+def _block(table: Table, fold: bool) -> RichTable:
+    """``fold``: the labels of rows too, where they would leave little room."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("model", overflow="fold", no_wrap=not fold)
+    for fact in table.facts:
+        made.add_column(Text(fact), overflow="fold")
+    for column in table.columns:
+        heading = [column.group] if any(c.group for c in table.columns) else []
+        heading += [column.label + marker(column.notes), column.metric]
+        made.add_column(Text("\n".join(heading)), justify="right", overflow="fold", vertical="bottom")
+    before = ""
+    for line, row in zip(table.lines, table.cells, strict=True):
+        if line.group != before:
+            made.add_section()
+            made.add_row(Text(line.group, style="italic"))
+            before = line.group
+        label = Text(line.label).append(marker(line.notes), style="dim")
+        made.add_row(label, *map(Text, line.facts), *(_cell(table, cell) for cell in row))
+    return made
+
+
+def _cell(table: Table, cell: object) -> Text:
+    from rich.text import Text
+
+    said = words(cell, table.brackets)  # type: ignore[arg-type]
+    text = Text(said.value, style=STYLES[said.emphasis])
+    if said.published:
+        text.append(("\n" if said.value else "") + said.published, style="dim")
+    text.append(said.symbols if not said.published else f" {said.symbols}" * bool(said.symbols), style="yellow")
+    return text.append(said.notes, style="dim")
