@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,43 +50,52 @@ def bar_chart(shown: Sequence[Point]) -> alt.TopLevelMixin:
     return _styled(chart)
 
 
-def scatter_chart(shown: Sequence[Point], width: int = 320, height: int = 260, columns: int = 3) -> alt.TopLevelMixin:
-    """:class:`StoreError` when no model with known size was measured (raw pixels have none)."""
+def scatter_chart(
+    shown: Sequence[Point],
+    width: int = 320,
+    height: int = 260,
+    columns: int = 3,
+    field: str = "parameters_m",
+    title: str = "million parameters",
+) -> alt.TopLevelMixin:
+    """Against ``field`` of the points. :class:`StoreError` when none has it (raw pixels have no parameters)."""
     import altair as alt
 
-    sized = several([point for point in shown if point.parameters_m])
+    sized = several([point for point in shown if getattr(point, field)])
     if not sized:
-        raise StoreError("No record says how many parameters its model has.", "Evaluate a model with `ssl-bench run`.")
+        raise StoreError(f"No record says the {title} of its model.", "Evaluate a model with `ssl-bench run`.")
     colour = _colour(sized)
-    panels = [
-        _scatter_panel([p for p in sized if p.task == task], task, colour, width, height)
-        for task in dict.fromkeys(p.task for p in sized)
-    ]
+    panels = []
+    for task in dict.fromkeys(p.task for p in sized):
+        here = [point for point in sized if point.task == task]
+        panels.append(_scatter_panel(here, task, colour, Frame.around(here, width, height, field), title))
     return _styled(alt.concat(*panels, columns=columns))
 
 
-def _scatter_panel(shown: list[Point], task: str, colour: alt.Color, width: int, height: int) -> alt.LayerChart:
+def _scatter_panel(shown: list[Point], task: str, colour: alt.Color, frame: Frame, title: str) -> alt.LayerChart:
     import altair as alt
 
-    frame = Frame.around(shown, width, height)
     x = alt.X(
-        "parameters_m:Q",
-        title="million parameters",
+        f"{frame.field}:Q",
+        title=title,
         scale=alt.Scale(type="log", domain=frame.x, nice=False),
         axis=alt.Axis(values=frame.ticks(), grid=False, format="~g"),
     )
     y = alt.Scale(domain=frame.y, nice=False)
-    base = alt.Chart(_data(map(asdict, shown))).encode(x=x, color=colour)
-    interval = base.mark_rule(strokeWidth=1.5, opacity=0.7).encode(y=alt.Y("low:Q", title=None, scale=y), y2="high:Q")
-    dots = base.mark_circle(size=64, opacity=1).encode(y=alt.Y("value:Q", scale=y))
+    rows = [{**asdict(p), "said": f"{p.model}: {p.text}, {getattr(p, frame.field):g} {title}"} for p in shown]
+    base = alt.Chart(_data(rows)).encode(x=x, color=colour)
+    interval = base.mark_rule(strokeWidth=1.5, opacity=0.7, aria=False).encode(
+        y=alt.Y("low:Q", title=None, scale=y), y2="high:Q"
+    )
+    dots = base.mark_circle(size=64, opacity=1).encode(y=alt.Y("value:Q", scale=y), description="said:N")
     layers: list[alt.Chart] = [interval, dots]
     placed = place_labels(shown, frame)
     sides: tuple[tuple[int, Literal["left", "right"]], ...] = ((1, "left"), (-1, "right"))
     for side, align in sides:
         rows = [{**asdict(label.point), "value": frame.value_at(label.top)} for label in placed if label.side == side]
-        text = alt.Chart(_data(rows)).mark_text(align=align, dx=8 * side, fontSize=10)
+        text = alt.Chart(_data(rows)).mark_text(align=align, dx=8 * side, fontSize=10, aria=False)
         layers.append(text.encode(x=x, color=colour, y=alt.Y("value:Q", scale=y), text="model:N"))
-    return alt.LayerChart(layer=layers, width=width, height=height, title=task)
+    return alt.LayerChart(layer=layers, width=frame.width, height=frame.height, title=task)
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:
@@ -93,7 +103,7 @@ def to_svg(chart: alt.TopLevelMixin) -> str:
     import vl_convert
 
     svg: str = vl_convert.vegalite_to_svg({**chart.to_dict(), "background": "transparent"})
-    return svg
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", svg)
 
 
 def save(svg: str, *files: Path) -> None:

@@ -9,54 +9,44 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from ssl_bench.cards import ModelCard, Paper
-from ssl_bench.errors import SslBenchError
-from ssl_bench.licences import commercial, non_commercial
-from ssl_bench.registry import registry
-from ssl_bench.reporting.published import PublishedNumber
+from pydantic import ValidationError
+
+from ssl_bench.cards import ModelCard, Paper, PreprocessCard
+from ssl_bench.licences import in_words
+from ssl_bench.model_words import preprocess_in_words, pretraining_in_words, vector_in_words
+from ssl_bench.reporting.about import About, card_of
 from ssl_bench.results.record import Record
+from ssl_bench.sizes import lengths_of
 
 
-def facts(model: str, records: Sequence[Record], printed: Sequence[PublishedNumber]) -> dict[str, Any]:
-    """Everything known about a model, JSON-serialisable; fields that nobody states are None."""
-    card = _card(model)
-    last = records[-1] if records else None
-    row = printed[0].row if printed else None
-    parameters = last.weights.parameters if last else None
-    printed_size = row.params_m if row else None
-    return {
-        "name": model,
-        "method": card.method if card else last.method if last else model.split("_")[0],
-        "architecture": card.arch if card else row.arch if row else model.partition("_")[2],
-        "parameters_m": printed_size if parameters is None else parameters / 1e6,
-        "embedding": card.embedding if card else None,
-        "pretraining": _pretraining(card),
-        "licence": card.licence if card else None,
-        "use": _use(card),
-        "notes": card.notes if card else None,
+def facts(about: About, last: Record | None) -> dict[str, Any]:
+    """Label -> what is said, for people; ``last``: the newest record, which knows what was really used. Empty ones are
+    left out. ``weights``, ``paper`` and ``preprocessing`` hold more than one line."""
+    card = card_of(about.model)
+    said = {
+        "method": f"{about.method} ({about.method_family})",
+        "architecture": about.architecture,
+        "parameters": f"{about.parameters_m:.3g} million" if about.parameters_m else None,
+        "pretraining": (pretraining_in_words(card) if card else None) or about.pretrained_on,
+        "vector": vector_in_words(card.embedding, lengths_of(card).get("default")) if card else None,
+        "preprocessing": preprocessing(last.preprocess if last else card.preprocess if card else None),
+        "licence": in_words(card.licence) if card and card.weights else about.licence,
         "paper": paper_link(card.paper) if card and card.paper else None,
-        "preprocess": last.preprocess if last else card.preprocess.model_dump(mode="json") if card else None,
-        "weights": _weights(last, card),
-        "runs": [_run(record) for record in records],
-        "published": [_printed(number) for number in printed],
+        "weights": weights(last, card),
+        "notes": card.notes if card else None,
     }
+    return {label: value for label, value in said.items() if value}
 
 
-def family(architecture: str) -> str:
-    """A coarse kind of network, to filter by."""
-    name = architecture.lower().removeprefix("timm:")
-    for kind, words in FAMILIES.items():
-        if any(word in name for word in words):
-            return kind
-    return "other"
-
-
-FAMILIES = {
-    "Swin": ("swin",),
-    "ConvNeXt": ("convnext",),
-    "ResNet": ("resnet", "resnext", "rn50", "rn101", "rn152", "rn200"),
-    "ViT": ("vit", "deit", "beit", "eva"),
-}
+def preprocessing(given: dict[str, Any] | PreprocessCard | None) -> list[str]:
+    """The evaluation transform in words, one step a line; a plugin's own transform as its record describes it."""
+    if given is None:
+        return []
+    try:
+        card = given if isinstance(given, PreprocessCard) else PreprocessCard.model_validate(given)
+    except ValidationError:
+        return [f"{key}: {json.dumps(value)}" for key, value in given.items()] if isinstance(given, dict) else []
+    return preprocess_in_words(card)
 
 
 def paper_link(paper: Paper) -> dict[str, Any]:
@@ -72,49 +62,44 @@ def web_address(url: str | None) -> str | None:
 
 def command(record: Record) -> str:
     """The command that measures this record again."""
-    parts = ["ssl-bench", "run", "--model", _reference(record.model), "--task", record.task]
-    parts += ["--seed", str(record.seed)] if record.seed else []
+    return _command(record.model, [record.task], _flags(record), [record.seed])
+
+
+def _command(model: str, tasks: Sequence[str], flags: str, seeds: Sequence[int]) -> str:
+    parts = ["ssl-bench", "run", "--model", reference(model), "--task", ",".join(tasks)]
+    for seed in seeds if list(seeds) != [0] else ():
+        parts += ["--seed", str(seed)]
+    return shlex.join(parts) + flags
+
+
+def _flags(record: Record) -> str:
+    """What differs from a usual run beside the seed, as it is typed."""
+    parts: list[str] = []
     parts += ["--precision", record.compute.precision] if record.compute.precision != "fp32" else []
     parts += ["--pipeline", record.compute.pipeline] if record.compute.pipeline != "exact" else []
     for key, value in record.overrides.items():
         parts += ["--set", f"{key}={json.dumps(value)}"]
-    return shlex.join(parts) + (" --limit ..." if record.partial else "")
+    return "".join(f" {shlex.quote(part)}" for part in parts) + (" --limit ..." if record.partial else "")
 
 
-def _reference(model: str) -> str:
+def all_commands(model: str, records: Sequence[Record]) -> list[str]:
+    """As few commands as measure all records again: tasks of equal flags and seeds in one call."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        seeds.setdefault((record.task, _flags(record)), []).append(record.seed)
+    tasks: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (task, flags), of_task in seeds.items():
+        tasks.setdefault((flags, tuple(sorted(set(of_task)))), []).append(task)
+    return [_command(model, shared, flags, of_all) for (flags, of_all), shared in tasks.items()]
+
+
+def reference(model: str) -> str:
     """How a user names the model: its name, or for one that they trained, the path of its card."""
-    try:
-        registry().model(model)
-    except SslBenchError:
-        return f"path/to/{model}/card.yaml"
-    return model
+    known = card_of(model) is not None or model.startswith(("timm:", "hf:", "random_"))
+    return model if known else f"path/to/{model}/card.yaml"
 
 
-def _card(model: str) -> ModelCard | None:
-    known = registry()
-    if model not in known.models:
-        return None
-    entry = known.models.get(model)
-    return entry if isinstance(entry, ModelCard) else entry.card
-
-
-def _use(card: ModelCard | None) -> str | None:
-    """``non-commercial`` or ``any``; None where no licence is stated."""
-    if card is None or not card.licence:
-        return None
-    return "non-commercial" if non_commercial(card.licence) else "any" if commercial(card.licence) else None
-
-
-def _pretraining(card: ModelCard | None) -> str | None:
-    if card is None:
-        return None
-    seen = card.pretrain
-    epochs = seen.epochs or card.epochs
-    parts = [seen.dataset or "", f"labels: {seen.labels}", f"{epochs:g} epochs" if epochs else ""]
-    return ", ".join(part for part in parts if part)
-
-
-def _weights(record: Record | None, card: ModelCard | None) -> dict[str, Any] | None:
+def weights(record: Record | None, card: ModelCard | None) -> dict[str, Any] | None:
     """A file's name is enough: where it lies on somebody's disk is not for the public."""
     if record is not None:
         source = record.weights.source
@@ -122,40 +107,3 @@ def _weights(record: Record | None, card: ModelCard | None) -> dict[str, Any] | 
     if card is not None and card.weights is not None and card.weights.url:
         return {"source": web_address(card.weights.url), "sha256": card.weights.sha256}
     return None
-
-
-def _run(record: Record) -> dict[str, Any]:
-    return {
-        "run_id": record.run_id,
-        "task": record.task,
-        "task_version": record.task_version,
-        "metrics": record.metrics,
-        "settings": record.settings,
-        "selection": record.selection,
-        "seed": record.seed,
-        "partial": record.partial,
-        "images": {
-            "train": record.dataset.n_train,
-            "test": record.dataset.n_test,
-            "skipped": len(record.dataset.skipped),
-        },
-        "device": record.compute.device,
-        "seconds": record.compute.seconds,
-        "version": record.provenance.version,
-        "commit": record.provenance.commit,
-        "created": record.provenance.created,
-        "command": command(record),
-    }
-
-
-def _printed(number: PublishedNumber) -> dict[str, Any]:
-    return {
-        "task": number.task,
-        "metric": number.metric,
-        "value": number.value,
-        "std": number.std,
-        "source": number.source,
-        "url": web_address(number.url),
-        "doubtful": number.doubtful,
-        "note": number.note,
-    }

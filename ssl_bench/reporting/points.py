@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssl_bench.cards import PublishedRow
 from ssl_bench.errors import StoreError
+from ssl_bench.reporting.about import about
 from ssl_bench.reporting.cells import measured
 from ssl_bench.reporting.published import numbers
 from ssl_bench.reporting.text import number
@@ -19,7 +21,8 @@ MAX_SHIFT = 1
 
 @dataclass(frozen=True)
 class Point:
-    """A model on a task. ``parameters_m``: millions; None if nobody says."""
+    """A model on a task. ``parameters_m``: millions; ``epochs`` of pretraining; ``images_per_second``: measured here, on the
+    device that measured most models. None if nobody says."""
 
     model: str
     method: str
@@ -29,6 +32,8 @@ class Point:
     high: float
     text: str
     parameters_m: float | None
+    epochs: float | None = None
+    images_per_second: float | None = None
 
 
 def points(records: Sequence[Record]) -> list[Point]:
@@ -36,7 +41,10 @@ def points(records: Sequence[Record]) -> list[Point]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.task, record.model), []).append(record)
-    found = [p for p in (_point(group) for group in groups.values()) if math.isfinite(p.value)]
+    printed = {n.model: n.row for n in reversed(numbers()) if n.model}
+    speeds = throughputs(records)[1]
+    made = (_point(group, printed.get(group[0].model), speeds.get(group[0].model)) for group in groups.values())
+    found = [point for point in made if math.isfinite(point.value)]
     if not found:
         raise StoreError("There are no results to draw.", "Evaluate a model with `ssl-bench run` first.")
     return several(found)
@@ -50,11 +58,22 @@ def several(found: Sequence[Point]) -> list[Point]:
     return [point for task in kept for point in found if point.task == task]
 
 
-def _point(records: list[Record]) -> Point:
+def throughputs(records: Sequence[Record]) -> tuple[str, dict[str, float]]:
+    """Device and precision of most records of images per second, and the newest of them for each model: numbers of different
+    machines do not compare."""
+    found: dict[str, dict[str, float]] = {}
+    for record in records:
+        if record.primary == "images_per_second" and not record.partial:
+            machine = f"{record.compute.device}, {record.compute.precision}"
+            found.setdefault(machine, {})[record.model] = record.value
+    return max(found.items(), key=lambda item: len(item[1]), default=("", {}))
+
+
+def _point(records: list[Record], row: PublishedRow | None, speed: float | None) -> Point:
     cell = measured(records)
     value = math.nan if cell.value is None else cell.value
-    known = [r.weights.parameters for r in records if r.weights.parameters is not None]
-    printed = {n.model: n.row.params_m for n in numbers() if n.model == cell.model and n.row.params_m}
+    counted = [record for record in records if record.weights.parameters is not None]
+    known = about(cell.model, counted[-1] if counted else records[-1], row)
     return Point(
         model=cell.model,
         method=records[0].method,
@@ -63,7 +82,9 @@ def _point(records: list[Record]) -> Point:
         low=value if cell.low is None else cell.low,
         high=value if cell.high is None else cell.high,
         text=number(value, cell.metric),
-        parameters_m=known[-1] / 1e6 if known else printed.get(cell.model),
+        parameters_m=known.parameters_m,
+        epochs=known.epochs,
+        images_per_second=speed,
     )
 
 
@@ -75,19 +96,21 @@ class Frame:
     y: tuple[float, float]
     width: int
     height: int
+    field: str = "parameters_m"
+    """What x is: a field of the points."""
 
     @classmethod
-    def around(cls, shown: Sequence[Point], width: int, height: int) -> Frame:
+    def around(cls, shown: Sequence[Point], width: int, height: int, field: str = "parameters_m") -> Frame:
         """Ranges with some room around all intervals."""
-        sizes = [p.parameters_m for p in shown if p.parameters_m]
+        sizes = [size for point in shown if (size := getattr(point, field))]
         low, high = min(p.low for p in shown), max(p.high for p in shown)
         room = 0.08 * (high - low) or 1.0
-        return cls((min(sizes) / 1.6, max(sizes) * 1.6), (low - room, high + room), width, height)
+        return cls((min(sizes) / 1.6, max(sizes) * 1.6), (low - room, high + room), width, height, field)
 
     def pixel(self, point: Point) -> tuple[float, float]:
         """Distance from the left and from the top."""
         low, high = (math.log(edge) for edge in self.x)
-        right = (math.log(point.parameters_m or self.x[0]) - low) / (high - low) * self.width
+        right = (math.log(getattr(point, self.field) or self.x[0]) - low) / (high - low) * self.width
         return right, (self.y[1] - point.value) / (self.y[1] - self.y[0]) * self.height
 
     def value_at(self, top: float) -> float:

@@ -16,31 +16,34 @@ _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EX
 """What file systems without hard links answer."""
 
 
-def write_file(path: Path, write: Callable[[IO[bytes]], Any], *, replace: bool) -> None:
+def write_file(path: Path, write: Callable[[IO[bytes]], Any], *, replace: bool, durable: bool = True) -> None:
     """Write to a temporary name in the same folder, flush to disk, then give it the final name.
 
-    ``replace=False``: FileExistsError if that name is taken, also when two processes come at once.
+    ``replace=False``: FileExistsError if that name is taken, also when two processes come at once. ``durable=False``
+    does not wait for the disk: for many files that can be made again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if replace:
             os.replace(temporary, path)
         else:
             _link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Write or replace a text file; folders are made; :class:`StoreError` if it cannot be done."""
     with explained(path, "Choose another folder with --out."):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, lambda file: file.write(text.encode()), replace=True)
+        write_file(path, lambda file: file.write(text.encode()), replace=True, durable=durable)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
