@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 STYLES = {"best": "bold green", "second": "green", "": ""}
-LONGEST_LABEL = 14
-"""A column's heading is folded rather than making the column wider than this."""
+LONGEST_WORD = 24
+"""A longer word of a heading is cut rather than making its column wider."""
+GAP = 3
+"""Between two columns."""
 
 
 def as_rich(table: Table, width: int = 120) -> Group:
@@ -33,13 +35,11 @@ def as_rich(table: Table, width: int = 120) -> Group:
 
 def _columns_that_fit(table: Table, width: int) -> list[list[int]]:
     """Positions of the columns of each block; at least one column a block."""
-    before = _labels_width(table)
+    before = 1 + _labels_width(table)
     blocks: list[list[int]] = [[]]
     used = before
-    for j, column in enumerate(table.columns):
-        texts = [line for row in table.cells for line in _cell(table, row[j]).plain.split("\n")]
-        headings = [word for text in (column.label + marker(column.notes), column.group) for word in text.split()]
-        wide = 2 + max(map(len, [*texts, *(word[:LONGEST_LABEL] for word in headings), ""]))
+    for j in range(len(table.columns)):
+        wide = GAP + _column_width(table, j)
         if blocks[-1] and used + wide > width:
             blocks.append([])
             used = before
@@ -48,13 +48,25 @@ def _columns_that_fit(table: Table, width: int) -> list[list[int]]:
     return blocks
 
 
+def _column_width(table: Table, position: int) -> int:
+    """Of the longest number, or the longest word of the heading."""
+    column = table.columns[position]
+    texts = [line for row in table.cells for line in _cell(table, row[position]).plain.split("\n")]
+    words_above = [
+        w for text in (column.label + marker(column.notes), column.group, column.metric) for w in text.split()
+    ]
+    return max(map(len, [*texts, *(word[:LONGEST_WORD] for word in words_above)]))
+
+
 def _labels_width(table: Table) -> int:
     labels = max((len(line.label + marker(line.notes)) for line in table.lines), default=0)
     facts = [
         max(map(len, [heading, *texts]))
         for heading, *texts in zip(table.facts, *(x.facts for x in table.lines), strict=True)
     ]
-    return max(labels, max((len(line.group) for line in table.lines), default=0)) + sum(fact + 2 for fact in facts) + 2
+    return (
+        max(labels, max((len(line.group) for line in table.lines), default=0)) + sum(fact + GAP for fact in facts) + GAP
+    )
 
 
 def _block(table: Table, fold: bool) -> RichTable:
@@ -67,10 +79,11 @@ def _block(table: Table, fold: bool) -> RichTable:
     made.add_column("model", overflow="fold", no_wrap=not fold)
     for fact in table.facts:
         made.add_column(Text(fact), overflow="fold")
-    for column in table.columns:
+    for j, column in enumerate(table.columns):
         heading = [column.group] if any(c.group for c in table.columns) else []
         heading += [column.label + marker(column.notes), column.metric]
-        made.add_column(Text("\n".join(heading)), justify="right", overflow="fold", vertical="bottom")
+        least = None if fold else _column_width(table, j)
+        made.add_column(Text("\n".join(heading)), justify="right", overflow="fold", vertical="bottom", min_width=least)
     before = ""
     for line, row in zip(table.lines, table.cells, strict=True):
         if line.group != before:
