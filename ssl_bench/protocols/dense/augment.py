@@ -67,7 +67,7 @@ class ScaleAndCrop:
 
 
 @dataclass(frozen=True)
-class TestCrop:
+class ScoredCrop:
     """A test image as some papers have it, where the truth is changed like the image and scored so: ``centre``: the shorter
     side to ``side`` (None: as it is), then the middle ``crop`` pixels; ``pad``: the longer side to ``side``; both padded to
     ``crop`` with pixels that do not count."""

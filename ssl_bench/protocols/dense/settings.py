@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.cards import OptimizerCard
-from ssl_bench.protocols.dense.augment import Colours, ScaleAndCrop, TestCrop, fills
+from ssl_bench.protocols.dense.augment import Colours, ScaleAndCrop, ScoredCrop, fills
 from ssl_bench.protocols.dense.taps import Blocks
 from ssl_bench.settings import Settings
 from ssl_bench.training.supervised import Curve, Schedule, Training
@@ -85,11 +85,11 @@ class DenseSettings(Settings):
             fill, self.crop_size, self.scale, self.side, self.longest, self.place, self.most, self.flip, self.colours
         )
 
-    def test_crop(self, backbone: Backbone) -> TestCrop | None:
+    def test_crop(self, backbone: Backbone) -> ScoredCrop | None:
         """What changes test images and their truth before they are scored."""
         if self.test not in ("centre", "pad"):
             return None
-        return TestCrop(fills(backbone), "centre" if self.test == "centre" else "pad", self.crop_size, self.test_side)
+        return ScoredCrop(fills(backbone), "centre" if self.test == "centre" else "pad", self.crop_size, self.test_side)
 
     def training(self) -> Training:
         assert self.lr is not None, "filled in by the recipe"
