@@ -52,6 +52,12 @@ def test_numbers_of_moco_and_vitdet() -> None:
         assert (found.detector, found.batch_size, found.lr, found.weight_decay) == ("simple", 64, 1e-4, 0.1)
 
 
+def test_the_small_recipe_is_small() -> None:
+    for backbone in (trained_backbone("resnet"), vit()):
+        found = recipe_of("small", backbone, {})
+        assert (found.width, found.rois, found.layer_decay, found.precise_bn) == (32, 32, 1.0, 0)
+
+
 def test_given_values_replace_the_recipes() -> None:
     found = recipe_of("voc", trained_backbone("resnet"), {"steps": 240, "lr": 0.1})
     assert (found.steps, found.milestones, found.lr) == (240, (180, 220), 0.1)

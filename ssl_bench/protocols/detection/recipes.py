@@ -98,14 +98,14 @@ SWIN = Recipe(
 _SHORT: dict[str, Any] = {"steps": 90_000, "milestones": (60_000, 80_000)}
 _VOC: dict[str, Any] = {"steps": 24_000, "milestones": (18_000, 22_000), "batch_size": 16, "source": "ours"}
 _SMALL: dict[str, Any] = {
-    "steps": 200,
-    "milestones": (160,),
-    "warmup": 20,
-    "batch_size": 8,
-    "rois": 32,
     "source": "ours",
-} | {
+    "steps": 100,
+    "milestones": (80,),
+    "warmup": 10,
+    "batch_size": 4,
     "resizing": "short",
+    "rois": 32,
+    "width": 32,
     "layer_decay": 1.0,
     "drop_path": 0.0,
     "precise_bn": 0,
@@ -120,9 +120,9 @@ RECIPES: dict[Name, dict[Kind, Recipe]] = {
         "other": replace(SWIN, **_SHORT),
     },
     "small": {
-        "resnet": replace(MOCO, **_SMALL),
-        "vit": replace(VITDET, **{**_SMALL, "lr": 1e-3}),
-        "other": replace(SWIN, **{**_SMALL, "lr": 1e-3}),
+        "resnet": replace(MOCO, **_SMALL, lr=0.05),
+        "vit": replace(VITDET, **_SMALL, lr=1e-3),
+        "other": replace(SWIN, **_SMALL, lr=1e-3),
     },
 }
 # ViTDet: layer decay, drop path and share of the steps by the number of blocks (B, L, H).
