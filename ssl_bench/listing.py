@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ssl_bench.cards import DatasetCard
 from ssl_bench.errors import UnknownNameError
 from ssl_bench.model_listing import Row, list_models, show_model
+from ssl_bench.paths import data_root, results_root
 from ssl_bench.registry import Registry, registry
 from ssl_bench.reporting.published import numbers
 
@@ -70,13 +72,28 @@ def list_datasets() -> list[Row]:
     return rows
 
 
-def list_papers() -> list[Row]:
+def list_papers(results: Path | None = None) -> list[Row]:
+    """``measurable``: printed numbers whose model has weights and whose task is here; ``measured``: those that have a record in
+    the results folder which compares with them."""
+    from ssl_bench.reporting.reproduction import Machine
+    from ssl_bench.reporting.verdicts import obstacle
+    from ssl_bench.results.store import Store
+
     known = registry()
+    machine = Machine(data_root(), Store(results_root(results)).all())
     rows = []
     for name in known.papers:
-        paper = known.papers.get(name)
-        tables = ", ".join(paper.tables)
-        rows.append({"paper": name, "title": paper.paper.title, "tables": tables, "numbers": len(numbers(name))})
+        paper, printed = known.papers.get(name), numbers(name)
+        rows.append(
+            {
+                "paper": name,
+                "title": paper.paper.title,
+                "tables": ", ".join(paper.tables),
+                "numbers": len(printed),
+                "measurable": sum(not obstacle(number) for number in printed),
+                "measured": sum(machine.has(number) for number in printed),
+            }
+        )
     return rows
 
 

@@ -147,10 +147,12 @@ class Registry:
             self.add_dataset_file(path)
         elif "protocol" in fields:
             self.add_task_file(path)
+        elif fields == {"paper", "tables"}:
+            self.papers.add(path.stem, lambda: read_card(PublishedPaper, path), str(path))
         else:
             raise CardError(
                 f"{path}:1: this is no card of a kind that we know (fields: {', '.join(sorted(map(str, fields)))}).",
-                "A model file has `models` or `recipes`, a task file `protocol`, a data set file `datasets`.",
+                "A model file has `models` or `recipes`, a task file `protocol`, a data set file `datasets`, a paper `paper` and `tables`.",
             )
 
     def add_model_file(self, path: Path) -> None:

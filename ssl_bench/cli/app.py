@@ -23,6 +23,7 @@ VERBS = {
     "list": "ssl_bench.cli.listing",
     "show": "ssl_bench.cli.listing",
     "table": "ssl_bench.cli.reports",
+    "reproduce": "ssl_bench.cli.reproduce",
     "compare": "ssl_bench.cli.reports",
     "leaderboard": "ssl_bench.cli.reports",
     "figure": "ssl_bench.cli.figures",

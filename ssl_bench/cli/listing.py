@@ -33,6 +33,7 @@ def list_(
     protocol: Annotated[str | None, flag("--protocol", help="Tasks of this protocol.")] = None,
     dataset: Annotated[str | None, flag("--dataset", help="Tasks on this data set.")] = None,
     include: options.Include = None,
+    results: options.Results = None,
     json: options.Json = False,
 ) -> None:
     """List what there is."""
@@ -61,7 +62,8 @@ def list_(
         if key not in allowed:
             names = ", ".join(sorted(_flag(key) for key in allowed)) or "none"
             raise SettingsError(f"{_flag(key)} does not filter {kind}.", f"Filters of {kind}: {names}.")
-    print_rows(LISTS[kind](**filters), kind, json)
+    more = {"results": results} if kind == "papers" else {}
+    print_rows(LISTS[kind](**filters, **more), kind, json)
 
 
 def _flag(key: str) -> str:

@@ -108,7 +108,7 @@ def _print_plan(rows: list[dict[str, object]], as_json: bool) -> None:
 
 
 def _print_report(report: Report, results: Path, as_json: bool) -> None:
-    from ssl_bench.cli.console import note, print_json
+    from ssl_bench.cli.console import print_json
     from ssl_bench.cli.reports import print_table
     from ssl_bench.reporting.tables import comparison
 
@@ -116,6 +116,13 @@ def _print_report(report: Report, results: Path, as_json: bool) -> None:
         print_json([record.model_dump(mode="json", by_alias=True) for record in report.records])
     elif report.records:
         print_table(comparison(report.records), options.Format.rich)
+    say_report(report, results)
+
+
+def say_report(report: Report, results: Path) -> None:
+    """On stderr: how many cells are new, found and failed, and why."""
+    from ssl_bench.cli.console import note
+
     note(f"{len(report.new)} new, {len(report.found)} found, {len(report.failures)} failed. Records: {results}")
     shown: set[str] = set()
     for failure in report.failures:
