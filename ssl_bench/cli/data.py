@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ssl_bench.cli import options
+from ssl_bench.cli.options import flag
 
 GROUP = True
 app = typer.Typer(
@@ -34,6 +35,9 @@ def list_(json: options.Json = False) -> None:
 def check(
     name: Annotated[str, typer.Argument(help="Data set.")],
     data_root: options.DataRoot = None,
+    decode: Annotated[
+        bool, flag("--decode", help="Read every image, map and annotation too, which takes long.")
+    ] = False,
     include: options.Include = None,
     json: options.Json = False,
 ) -> None:
@@ -42,7 +46,7 @@ def check(
     from ssl_bench.cli.console import Bars, out, print_json
     from ssl_bench.data.check import check_dataset
 
-    report = check_dataset(name, _root(data_root), Bars())
+    report = check_dataset(name, _root(data_root), Bars(), decode=decode)
     if json:
         print_json(report.as_dict())
     else:

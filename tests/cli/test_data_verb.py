@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command import ssl_bench
 from folders import image_folder
+from PIL import Image
 
 
 def test_the_embedded_data_is_complete() -> None:
@@ -45,3 +46,13 @@ def test_a_missing_data_set_says_where_it_is_expected(tmp_path: Path) -> None:
     assert done.code == 2
     assert "not usable" in done.out
     assert str(tmp_path / "imagenet") in done.out.replace("\n", "")
+
+
+def test_decode_reads_the_maps_too(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for kind, mode in (("rgb", "RGB"), ("semseg", "L"), ("depth", "I;16")):
+            folder = tmp_path / f"nyuv2/{part}/{kind}/data"
+            folder.mkdir(parents=True)
+            Image.new(mode, (4, 4), 77 if mode != "RGB" else (77, 77, 77)).save(folder / "0001.png")
+    assert "class" not in ssl_bench("data", "check", "nyuv2", "--data-root", tmp_path).out.replace("classes", "")
+    assert "has class 76" in ssl_bench("data", "check", "nyuv2", "--data-root", tmp_path, "--decode").out
