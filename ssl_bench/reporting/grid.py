@@ -66,7 +66,9 @@ class Table:
         return [
             {
                 "row": line.label,
+                "row_group": line.group,
                 "column": column.label,
+                "column_group": column.group,
                 **dict(zip(self.facts, line.facts, strict=True)),
                 **_plain(cell),
             }

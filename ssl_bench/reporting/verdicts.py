@@ -93,11 +93,11 @@ def _deviation(cell: Cell) -> float | None:
 
 
 def summary(cells: Iterable[Cell]) -> str:
-    """``Of 25 printed numbers 3 are reproduced, 1 deviates, 21 are not measured: no record yet (20), ...``; empty without any."""
+    """``Of 25 printed numbers 3 reproduced, 1 deviating, 21 not measured: 20 no record yet; 1 ...``; empty without any."""
     printed = [cell for cell in cells if cell.published is not None]
     count = Counter(cell.verdict for cell in printed)
     reasons = Counter(cell.reason for cell in printed if cell.verdict == "not measured")
-    said = [f"{reason} ({n})" for reason, n in reasons.most_common()]
+    said = [f"{n} {reason}" for reason, n in reasons.most_common()]
     words = f"Of {len(printed)} printed numbers {count['reproduced']} reproduced, {count['deviates']} deviating, "
     words += f"{count['not measured']} not measured" + (f": {'; '.join(said)}" if said else "")
     return f"{words}." if printed else ""
