@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageColor
 from trained_backbone import trained_backbone
 
 from ssl_bench.backbones.backbone import Backbone
@@ -27,6 +28,8 @@ from ssl_bench.protocols.detection.samples import sample_with, training_transfor
 from ssl_bench.protocols.metrics.coco_detection import CocoScore
 from ssl_bench.protocols.metrics.detection import Detections
 from ssl_bench.protocols.metrics.voc_detection import VocScore
+from ssl_bench.reporting.detection_figures import COLOURS, SIDE
+from ssl_bench.reporting.detection_figures import detections as draw_detections
 
 SMALL: dict[str, Any] = {
     "recipe": "small",
@@ -222,6 +225,21 @@ def test_half_precision(tmp_path: Path) -> None:
     settings = DetectSettings(**{**SMALL, "masks": True, "steps": 2, "rule": "coco"})
     outcome = Detect().evaluate(backbone, data, settings, Compute(cache=tmp_path, precision="bf16"))
     assert set(outcome.metrics) >= {"ap", "ap50", "mask_ap"}
+
+
+def test_objects_and_detections_are_drawn(tmp_path: Path) -> None:
+    backbone, data, out = trained_backbone("resnet"), shapes(4, 3), tmp_path / "detections.png"
+    settings = DetectSettings(**{**SMALL, "masks": True, "steps": 1, "keep": True})
+    compute = Compute(cache=tmp_path)
+    draw_detections(backbone, data, settings, compute, out, count=2)
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape[0] > 2 * SIDE
+    assert pixels.shape[1] > 2 * SIDE
+    # The colour of a class's box is in the picture of the truth.
+    colour = ImageColor.getrgb(COLOURS[int(data.test.instances(0).labels[0])])  # type: ignore[attr-defined]
+    assert (pixels[: SIDE + 6, : SIDE + 6] == colour).all(-1).sum() > 20
+    assert list((tmp_path / "detect").iterdir())
 
 
 def test_a_few_images_of_coco(shared_data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from trained_backbone import PREPROCESS, trained_backbone
 
 from ssl_bench.backbones.archs import build, wrap
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.cards import PreprocessCard
 from ssl_bench.data.scene_checks import check_targets
 from ssl_bench.data.scenes import Instances
 from ssl_bench.data.shapes import ShapesSplit
@@ -169,6 +170,13 @@ def test_raw_pixels_cannot_detect() -> None:
     pixels = wrap(build("raw_pixels", {}), "default", PREPROCESS, "raw_pixels")
     with pytest.raises(SettingsError, match="raw_pixels"):
         detector(pixels, 5, recipe_of("small", pixels, {}), masks=False)
+
+
+def test_a_network_of_one_size_is_named() -> None:
+    arguments = {"img_size": 56, "depth": 1, "embed_dim": 24, "num_heads": 2}
+    eva = wrap(build("eva02_tiny_patch14_224", arguments), "default", PreprocessCard(resize=56, crop=56), "eva")
+    with pytest.raises(SettingsError, match="Model eva does not take images of 64 x 64"):
+        detector(eva, 5, recipe_of("small", eva, {}), masks=False)
 
 
 def test_batches_are_padded_with_zeros_below_and_to_the_right() -> None:

@@ -6,7 +6,6 @@ Sources of the settings: see ``recipes``; of the scores: ``metrics/voc_detection
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -24,9 +23,10 @@ from ssl_bench.protocols.detection.models import detector
 from ssl_bench.protocols.detection.recipes import NAMES, Detector, Name, Recipe, Resizing, recipe_of
 from ssl_bench.protocols.detection.samples import sample_with, training_transform, with_objects
 from ssl_bench.protocols.metrics.coco_detection import CocoScore
+from ssl_bench.protocols.metrics.detection import THRESHOLDS
 from ssl_bench.protocols.metrics.voc_detection import VocScore
 from ssl_bench.protocols.protocol import Outcome, Protocol
-from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_detections
 from ssl_bench.settings import Settings
 from ssl_bench.training.saved import Saved
 from ssl_bench.training.supervised import Schedule, Training, fit
@@ -135,12 +135,12 @@ def outcome_of(metric: Score, classes: tuple[str, ...], recipe: Recipe) -> Outco
     """The interval comes from drawing the test images again; their detections and objects stay together."""
     scores, table = metric.scores(), metric.table()
     primary = "ap" if isinstance(metric, CocoScore) else "ap50"
-    part = slice(None) if primary == "ap" else slice(0, 1)
+    parts = of_detections(table, len(THRESHOLDS) if primary == "ap" else 1)
     each = {
         name: round(100 * float(v), 3) for name, v in zip(classes, table.ap(slice(0, 1))[:, 0], strict=True) if v == v
     }
-    interval = bootstrap(len(table.positives), partial(table.mean, part))
-    return Outcome(scores, primary, interval=interval, details={"ap50": each, "recipe": asdict(recipe)})
+    details = {"ap50": each, "recipe": asdict(recipe)}
+    return Outcome(scores, primary, interval=parts.interval(), details=details, parts=parts)
 
 
 def _metric(classes: int, settings: DetectSettings) -> Score:

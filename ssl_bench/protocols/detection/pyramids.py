@@ -17,6 +17,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.errors import SettingsError
 
 STRIDES = (4, 8, 16, 32)
 Maps = OrderedDict[str, torch.Tensor]
@@ -67,9 +68,10 @@ class Fpn(Pyramid):
     def __init__(self, backbone: Backbone, width: int, frozen: bool) -> None:
         super().__init__(backbone, frozen)
         self.out_channels = width
-        side = max(backbone.preprocess.card.crop or 64, 64)
+        side = backbone.preprocess.card.crop or 64
         with torch.no_grad():
             channels = [level.shape[1] for level in backbone.pyramid(blank(backbone, side))]
+            _check_any_size(backbone, 32 * (side // 32 + 1))
         self.neck = FeaturePyramidNetwork(channels, width, LastLevelMaxPool(), norm_layer=nn.BatchNorm2d)
 
     def forward(self, images: torch.Tensor) -> Maps:
@@ -122,6 +124,16 @@ def _level(channels: int, width: int, factor: float) -> nn.Sequential:
         layers.append(nn.MaxPool2d(round(1 / factor)))
     layers += [nn.Conv2d(channels, width, 1, bias=False), LayerNorm2d(width)]
     return nn.Sequential(*layers, nn.Conv2d(width, width, 3, padding=1, bias=False), LayerNorm2d(width))
+
+
+def _check_any_size(backbone: Backbone, side: int) -> None:
+    try:
+        backbone.pyramid(blank(backbone, side))
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"Model {backbone.name} does not take images of {side} x {side} pixels: {error}",
+            "Detection needs a network that takes images of any size.",
+        ) from None
 
 
 def blank(module: nn.Module, side: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.clip import ClipResNetBackbone
 from ssl_bench.backbones.convnet import ConvNetBackbone
 from ssl_bench.errors import SettingsError
 
@@ -132,7 +133,7 @@ _BY_DEPTH = {12: (0.7, 0.1, 1.0), 24: (0.8, 0.4, 1.0), 32: (0.9, 0.5, 0.75)}
 def kind_of(backbone: Backbone) -> Kind:
     if isinstance(backbone, ConvNetBackbone):
         return "resnet"
-    return "vit" if hasattr(backbone, "token_dim") else "other"
+    return "vit" if hasattr(backbone, "token_dim") and not isinstance(backbone, ClipResNetBackbone) else "other"
 
 
 def recipe_of(name: Name, backbone: Backbone, given: dict[str, Any]) -> Recipe:
@@ -151,6 +152,9 @@ def recipe_of(name: Name, backbone: Backbone, given: dict[str, Any]) -> Recipe:
 
 
 def _of_size(recipe: Recipe, depth: int) -> Recipe:
+    """Towers of CLIP have no blocks in timm's sense: one rate, and no places for drop path."""
+    if not depth:
+        return replace(recipe, layer_decay=1.0, drop_path=0.0)
     size = min((known for known in _BY_DEPTH if depth <= known), default=32)
     layer_decay, drop_path, share = _BY_DEPTH[size]
     return replace(
