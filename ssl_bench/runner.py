@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from ssl_bench.backbones.backbone import Backbone
@@ -247,9 +246,7 @@ class Cell:
         started = time.perf_counter()
         outcome = self.job.protocol.evaluate(self.backbone, self.job.dataset, self.job.settings, self.compute)  # type: ignore[arg-type]
         record = identified(self.record(outcome, time.perf_counter() - started, argv))
-        predictions = outcome.predictions
-        arrays = None if predictions is None else {key: np.asarray(value) for key, value in vars(predictions).items()}
-        store.save(record, arrays)
+        store.save(record, outcome.arrays())
         return record
 
     def record(self, outcome: Outcome, seconds: float, argv: Sequence[str]) -> Record:

@@ -24,7 +24,7 @@ VERBS = {
     "show": "ssl_bench.cli.listing",
     "table": "ssl_bench.cli.reports",
     "reproduce": "ssl_bench.cli.reproduce",
-    "compare": "ssl_bench.cli.reports",
+    "compare": "ssl_bench.cli.compare",
     "leaderboard": "ssl_bench.cli.reports",
     "figure": "ssl_bench.cli.figures",
     "check": "ssl_bench.cli.check",

@@ -1,4 +1,4 @@
-"""``ssl-bench table``, ``compare`` and ``leaderboard``: read records, show them."""
+"""``ssl-bench table`` and ``leaderboard``: read records, show them."""
 
 from __future__ import annotations
 
@@ -75,31 +75,6 @@ def table(
     if not records:
         note(f"No records in {store.root} yet: `ssl-bench run` writes them.")
     print_table(made, options.Format.json if json else format_)
-
-
-@app.command("compare")
-def compare(
-    a: Annotated[str, typer.Argument(help="A model.", metavar="A")],
-    b: Annotated[str, typer.Argument(help="Another model.", metavar="B")],
-    task: options.Tasks = None,
-    results: options.Results = None,
-    json: options.Json = False,
-) -> None:
-    """Compare two models on the same test samples: difference, paired interval, p-value."""
-    from ssl_bench.cli.console import print_json, print_rows
-    from ssl_bench.reporting.compare import compare_models
-    from ssl_bench.selection import split_names
-
-    store = open_store(results)
-    comparisons = compare_models(store, a, b, split_names(task or []))
-    rows = [vars(comparison) for comparison in comparisons]
-    if json:
-        print_json(rows)
-    else:
-        print_rows(
-            [{key: f"{v:.3g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows],
-            f"{a} against {b}",
-        )
 
 
 @app.command("leaderboard")

@@ -13,6 +13,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.dataset import Dataset
 from ssl_bench.data.features import Features, extract
 from ssl_bench.protocols.accuracy import accuracy_interval
+from ssl_bench.results.parts import Parts
 from ssl_bench.results.statistics import Interval
 from ssl_bench.settings import Settings
 
@@ -35,7 +36,8 @@ class Outcome:
 
     ``primary`` names the headline entry of ``metrics``; ``interval`` is about it. ``selection`` says how
     hyper-parameters were chosen: ``fixed`` in advance, on ``held_out`` training images, or ``best_on_test``.
-    ``details``: further facts for the record (chosen learning rate, per-split values), JSON-serialisable.
+    ``details``: further facts for the record (chosen learning rate, per-split values), JSON-serialisable. ``parts``: in place
+    of ``predictions``, what the headline is made of where it is not the share of right answers.
     """
 
     metrics: dict[str, float]
@@ -44,6 +46,13 @@ class Outcome:
     interval: Interval | None = None
     predictions: Predictions | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    parts: Parts | None = None
+
+    def arrays(self) -> dict[str, np.ndarray] | None:
+        """What is saved beside the record, one row for each test image: for comparing models on the same images."""
+        if self.predictions is not None:
+            return {name: np.asarray(array) for name, array in vars(self.predictions).items()}
+        return None if self.parts is None else self.parts.arrays
 
 
 class Protocol(ABC):

@@ -1,4 +1,4 @@
-"""Intervals and tests. Knows no torch."""
+"""Intervals, tests, and what a test set can show. Knows no torch. Tests of other scores than accuracy: ``paired``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -72,23 +70,41 @@ def paired_difference(only_a: int, only_b: int, total: int, level: float = 0.95)
     return Interval(100 * max(-1.0, centre - half), 100 * min(1.0, centre + half), level, "paired, Agresti-Min")
 
 
-def paired_bootstrap(
-    label: np.ndarray, correct_a: np.ndarray, correct_b: np.ndarray, level: float = 0.95, resamples: int = 2000
-) -> Interval:
-    """Percentile interval of the difference of two mean-per-class accuracies, in percentage points (first minus second).
+def smallest_difference(total: int, discordant: float, level: float = 0.95, power: float = 0.8) -> float:
+    """The difference of two accuracies, in percentage points, that McNemar's test on ``total`` samples shows with
+    probability ``power`` (Connor 1987, Biometrics 43, eq. 3.1, solved for d).
 
-    ``label``: (N,) classes; ``correct_*``: (N,) whether right. Samples are drawn again within each class, both models
-    together, from a fixed seed.
+    ``discordant``: share w of the samples, 0 to 1, on which exactly one of the two is right::
+
+        sqrt(n) d = z_(1+level)/2 sqrt(w) + z_power sqrt(w - d^2)
+
+    d cannot exceed w: where too few samples disagree for that, the answer is the d = w at which enough would. NaN for
+    fewer than four samples, which show nothing.
     """
-    rng = np.random.default_rng(0)
-    gain = correct_a.astype(np.float64) - correct_b.astype(np.float64)
-    classes = np.unique(label)
-    total = np.zeros(resamples)
-    for one in classes:
-        members = gain[label == one]
-        # Each resampled mean depends only on how often -1, 0 and +1 are drawn.
-        shares = [np.mean(members == value) for value in (-1, 0, 1)]
-        drawn = rng.multinomial(len(members), shares, size=resamples)
-        total += (drawn[:, 2] - drawn[:, 0]) / len(members)
-    low, high = np.quantile(total / len(classes), [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(100 * float(low), 100 * float(high), level, "paired, bootstrap")
+    if total <= 0 or not 0 <= discordant <= 1:
+        raise ValueError(f"a share of {discordant} of {total} samples is none")
+    normal = NormalDist()
+    a, b = normal.inv_cdf(0.5 + level / 2), normal.inv_cdf(power)
+    if total < a * a:
+        return math.nan
+    root = math.sqrt(total * (total + b * b - a * a))
+    found = math.sqrt(discordant / total) * (a * total + b * root) / (total + b * b)
+    if 0 < found <= discordant:
+        return 100 * found
+    # d = w = 1 - x^2 makes the equation a quadratic one of x.
+    x = (root - a * b) / (total + b * b)
+    return 100 * (1 - x * x)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for their number, in the given order: those at most alpha after it are a set in which any
+    false discovery has probability at most alpha (Holm 1979, Scandinavian Journal of Statistics 6)::
+
+        p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for place, position in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[position]))
+        adjusted[position] = highest
+    return adjusted

@@ -14,8 +14,9 @@ from ssl_bench.data.builders import load_dataset
 from ssl_bench.errors import DataError
 from ssl_bench.protocols.metrics.average_precision import mean_average_precision
 from ssl_bench.protocols.transfer.multilabel import Multilabel, MultilabelSettings, all_metrics, score
-from ssl_bench.protocols.transfer.several import learnable, map_interval
+from ssl_bench.protocols.transfer.several import learnable
 from ssl_bench.registry import registry
+from ssl_bench.results.parts import of_lists
 from ssl_bench.settings import resolve
 
 FEW = MultilabelSettings(strengths=(0.01, 0.3, 10.0), tolerance=1e-7)
@@ -109,7 +110,7 @@ def test_the_interval_of_the_mean_ap_is_that_of_images_drawn_again():
     for _ in range(1000):
         rows = np.repeat(np.arange(40), np.bincount(random.integers(0, 40, 40), minlength=40))
         found.append(100 * mean_average_precision(test.present[rows], scores[rows], "area")[0])
-    interval = map_interval(test.present, scores, "area")
+    interval = of_lists(test.present, scores, "area").interval()
     assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(found, [0.025, 0.975])))
 
 

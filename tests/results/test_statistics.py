@@ -1,14 +1,18 @@
-"""Intervals and tests against scipy and against simulation."""
+"""Intervals and tests against scipy, statsmodels and simulation."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, bootstrap, chi2
+from scipy.stats import binomtest, bootstrap, chi2, norm
+from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
+from statsmodels.stats.multitest import multipletests
 
-from ssl_bench.results.statistics import mcnemar, paired_bootstrap, paired_difference, spread, wilson
+from ssl_bench.results.statistics import holm, mcnemar, paired_difference, smallest_difference, spread, wilson
 
 
 @settings(deadline=None, max_examples=60)
@@ -43,6 +47,13 @@ def test_mcnemar_is_the_exact_binomial_sum() -> None:
     assert mcnemar(0, 0) == 1.0
     with pytest.raises(ValueError, match="no counts"):
         mcnemar(-1, 3)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_mcnemar_agrees_with_statsmodels(b: int, c: int) -> None:
+    expected = sm_mcnemar([[5, b], [c, 7]], exact=True).pvalue
+    assert mcnemar(b, c) == pytest.approx(min(1.0, expected), abs=1e-12)
 
 
 def test_mcnemar_approaches_chi_square_with_continuity_correction() -> None:
@@ -82,19 +93,37 @@ def test_paired_difference_is_antisymmetric_and_never_a_point() -> None:
         paired_difference(20, 20, 30)
 
 
-def test_paired_bootstrap_of_balanced_classes_agrees_with_the_analytic_interval() -> None:
-    rng = np.random.default_rng(4)
-    label = np.repeat(np.arange(10), 300)
-    a, b = rng.random(3000) < 0.85, rng.random(3000) < 0.8
-    analytic = paired_difference(int((a & ~b).sum()), int((b & ~a).sum()), 3000)
-    resampled = paired_bootstrap(label, a, b)
-    assert resampled.low == pytest.approx(analytic.low, abs=0.25)
-    assert resampled.high == pytest.approx(analytic.high, abs=0.25)
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
-def test_paired_bootstrap_weighs_classes_equally() -> None:
-    # One rare class where only the first is right, one common class where both always are.
-    label = np.array([0] * 10 + [1] * 990)
-    a, b = np.ones(1000, bool), label == 1
-    interval = paired_bootstrap(label, a, b)
-    assert (interval.low, interval.high) == pytest.approx((50.0, 50.0))
+def test_holm_of_nothing() -> None:
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(("total", "discordant"), [(1000, 0.1), (10_000, 0.05), (400, 0.3)])
+def test_the_smallest_difference_is_shown_four_times_of_five(total: int, discordant: float) -> None:
+    """By drawing tables with that difference: statsmodels' McNemar without correction, which the formula is about."""
+    d = smallest_difference(total, discordant) / 100
+    shares = [(discordant + d) / 2, (discordant - d) / 2, 1 - discordant]
+    drawn = np.random.default_rng(0).multinomial(total, shares, size=2000)
+    rejected = [sm_mcnemar([[0, b], [c, 0]], exact=False, correction=False).pvalue < 0.05 for b, c, _ in drawn if b + c]
+    assert np.mean(rejected) == pytest.approx(0.8, abs=0.03)
+
+
+@settings(deadline=None)
+@given(st.integers(4, 100_000), st.floats(1e-4, 1), st.floats(0.5, 0.95))
+def test_the_smallest_difference_solves_its_equation(total: int, share: float, power: float) -> None:
+    d = smallest_difference(total, share, power=power) / 100
+    used = max(share, d)  # where too few samples disagree, all that do speak for one model
+    left = norm.ppf(0.975) * used**0.5 + norm.ppf(power) * max(used - d * d, 0) ** 0.5
+    assert total**0.5 * d == pytest.approx(left, rel=1e-6)
+    assert smallest_difference(4 * total, share, power=power) < 100 * d
+
+
+def test_too_few_samples_show_nothing() -> None:
+    assert math.isnan(smallest_difference(3, 1.0))
+    with pytest.raises(ValueError, match="is none"):
+        smallest_difference(10, 1.5)

@@ -9,7 +9,7 @@ import numpy as np
 from ssl_bench.protocols.accuracy import accuracy_interval, accuracy_metrics
 from ssl_bench.protocols.metrics.average_precision import mean_average_precision
 from ssl_bench.protocols.protocol import Outcome, Predictions, Selection
-from ssl_bench.protocols.transfer.several import map_interval
+from ssl_bench.results.parts import of_lists
 
 
 def tagging(
@@ -22,12 +22,14 @@ def tagging(
     """``map`` in percent: AP without interpolation (scikit-learn's), mean over the classes that occur in the test."""
     mean, each = mean_average_precision(present, scores, "step")
     ap = {name: round(100 * float(value), 4) for name, value in zip(classes, each, strict=True) if value == value}
+    parts = of_lists(present, scores, "step")
     return Outcome(
         {"map": 100 * mean},
         primary="map",
         selection=selection,
-        interval=map_interval(present, scores, "step"),
+        interval=parts.interval(),
         details={**details, "ap": ap, "classes_in_test": len(ap)},
+        parts=parts,
     )
 
 

@@ -110,4 +110,5 @@ def score(net: DenseNet, split: SceneSplit, settings: DepthSettings, compute: Co
             prediction = predict(net, item["image"], settings.view, compute)[0]
             scores.add(item["target"].numpy(), prediction.cpu().numpy())
             advance()
-    return Outcome(scores.scores(), primary="delta1", interval=scores.interval())
+    parts = scores.parts()
+    return Outcome(scores.scores(), primary="delta1", interval=parts.interval(), parts=parts)

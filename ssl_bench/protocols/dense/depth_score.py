@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from ssl_bench.protocols.metrics.depth import DepthScore
-from ssl_bench.results.bootstrap import bootstrap
-from ssl_bench.results.statistics import Interval
+from ssl_bench.results.parts import Parts, of_ratios
 
 SMALLEST = 1e-6
 """Predictions below are raised to it in the means of batches, which have no other limits (MultiMAE)."""
@@ -46,18 +43,13 @@ class DepthScores:
         means = {name: float(np.mean([b[name] for b in self.batches])) for name in (self.batches or [{}])[0]}
         return self.all.scores() | {f"{name}_batch_mean": value for name, value in means.items()}
 
-    def interval(self) -> Interval | None:
+    def parts(self) -> Parts:
         """Of ``delta1`` over all pixels."""
-        each = np.array(self.each, dtype=np.float64).reshape(-1, 2)
-        return bootstrap(len(each), partial(_delta1_of_draw, each))
+        hits, pixels = np.array(self.each, dtype=np.float64).reshape(-1, 2).T
+        return of_ratios(hits, pixels)
 
     def _close(self) -> None:
         if self.current.pixels:
             found = self.current.scores()
             self.batches.append({name: found[name] for name in ("rel", "rms", "rms_log", "delta1", "delta2", "delta3")})
         self.current, self.images = DepthScore(SMALLEST, np.inf), 0
-
-
-def _delta1_of_draw(each: np.ndarray, counts: np.ndarray) -> float:
-    hits, pixels = counts @ each
-    return 100 * float(hits / pixels) if pixels else float("nan")

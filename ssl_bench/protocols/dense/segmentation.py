@@ -6,8 +6,6 @@ with the highest score wins. mIoU = mean over classes of TP / (TP + FP + FN), co
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import nn
@@ -29,7 +27,7 @@ from ssl_bench.protocols.dense.taps import Taps
 from ssl_bench.protocols.dense.upernet import upernet_head
 from ssl_bench.protocols.metrics.confusion import Confusion
 from ssl_bench.protocols.protocol import Outcome, Protocol, Selection
-from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_ratios
 from ssl_bench.training.saved import Saved
 
 AUXILIARY_WEIGHT = 0.4
@@ -57,7 +55,9 @@ class Segmentation(Protocol):
         for saved in (*states, state):
             saved.remove()
         selection: Selection = "held_out" if settings.rates else "fixed"
-        return Outcome(found.metrics, "miou", selection, found.interval, details={**found.details, **details})
+        return Outcome(
+            found.metrics, "miou", selection, found.interval, None, {**found.details, **details}, found.parts
+        )
 
     def _with_rate(
         self,
@@ -118,7 +118,7 @@ def pixel_loss(net: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> dict
 
 def score(net: DenseNet, split: SceneSplit, settings: DenseSettings, compute: Compute) -> Outcome:
     """Every test image once; an interval from drawing the images again."""
-    confusion, each = Confusion(len(split.classes)), []
+    confusion, each, index = Confusion(len(split.classes)), [], []
     net.eval()
     with torch.inference_mode(), compute.progress.bar("segmentation of test images", len(split)) as advance:
         for item in scored_samples(net, split, label_map_sample, settings, compute):
@@ -126,19 +126,15 @@ def score(net: DenseNet, split: SceneSplit, settings: DenseSettings, compute: Co
             before = confusion.counts.copy()
             confusion.add(item["target"].numpy(), prediction.cpu().numpy(), split.identity(item["index"]))
             each.append(_hits_and_union(confusion.counts - before))
+            index.append(item["index"])
             advance()
     iou = {name: round(100 * float(v), 4) for name, v in zip(split.classes, confusion.iou(), strict=True) if v == v}
-    interval = bootstrap(len(each), partial(_miou_of_draw, np.stack(each)))
-    return Outcome(confusion.scores(), primary="miou", interval=interval, details={"iou": iou})
+    hit, union = np.stack(each, axis=1)
+    parts = of_ratios(hit, union, np.array(index))
+    return Outcome(confusion.scores(), primary="miou", interval=parts.interval(), details={"iou": iou}, parts=parts)
 
 
 def _hits_and_union(counts: np.ndarray) -> np.ndarray:
     """(2, C): TP, and TP + FP + FN, of one image."""
     hit = np.diag(counts)
     return np.stack([hit, counts.sum(0) + counts.sum(1) - hit])
-
-
-def _miou_of_draw(each: np.ndarray, counts: np.ndarray) -> float:
-    """Percent, of the images drawn ``counts`` times each."""
-    hit, union = np.einsum("n,nkc->kc", counts, each)
-    return 100 * float((hit[union > 0] / union[union > 0]).mean()) if union.any() else float("nan")

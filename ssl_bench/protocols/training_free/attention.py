@@ -31,7 +31,7 @@ from ssl_bench.errors import DataError, SettingsError
 from ssl_bench.protocols.dense.samples import Sample, loaded
 from ssl_bench.protocols.protocol import Outcome, Protocol
 from ssl_bench.protocols.training_free.patches import patch_side
-from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_values
 from ssl_bench.settings import Settings
 
 
@@ -60,12 +60,14 @@ class AttentionMasks(Protocol):
                 f"No test image of {dataset.name} has an object.", "Take a data set with label maps of objects."
             )
         best, heads = each[:, 0], each[:, 1:].mean(0)
+        parts = of_values(best)
         return Outcome(
             {"jaccard": 100 * float(best.mean())}
             | {f"jaccard_head{h}": 100 * float(j) for h, j in enumerate(heads, 1)},
             primary="jaccard",
-            interval=bootstrap(len(best), lambda counts: 100 * float(counts @ best / counts.sum())),
+            interval=parts.interval(),
             details={"images_with_objects": len(best), "images": len(split)},
+            parts=parts,
         )
 
 

@@ -31,7 +31,7 @@ from ssl_bench.protocols.protocol import Outcome, Protocol, noting_skipped
 from ssl_bench.protocols.training_free.attention import squashed
 from ssl_bench.protocols.training_free.retrieve import orders
 from ssl_bench.protocols.training_free.views import View, for_views
-from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_values
 from ssl_bench.settings import Settings
 
 SMALLEST = 1e-6
@@ -78,12 +78,14 @@ class Copydays(Protocol):
         found = np.array(aps)
         if np.isnan(found).any():
             raise DataError(f"{int(np.isnan(found).sum())} copies of {dataset.name} have no original in the database.")
+        parts = of_values(found, np.asarray(copies.index))
         return noting_skipped(
             Outcome(
                 {"map": 100 * float(found.mean())},
                 primary="map",
-                interval=bootstrap(len(found), lambda counts: 100 * float(counts @ found / counts.sum())),
+                interval=parts.interval(),
                 details={"copies": len(copies), "database": len(database), "descriptor": x.shape[1]},
+                parts=parts,
             ),
             database,
             copies,

@@ -31,8 +31,7 @@ from ssl_bench.protocols.metrics.video_masks import boundary_accuracy, over_time
 from ssl_bench.protocols.protocol import Outcome, Protocol
 from ssl_bench.protocols.training_free.patches import patch_side
 from ssl_bench.protocols.training_free.propagate import objects_of, propagate
-from ssl_bench.results.bootstrap import bootstrap
-from ssl_bench.results.statistics import Interval
+from ssl_bench.results.parts import of_ratios
 from ssl_bench.settings import Settings
 from ssl_bench.training.saved import Saved
 
@@ -162,18 +161,16 @@ def summary(videos: list[dict[str, Scores]], split: SequenceSplit) -> Outcome:
         f"{split.title(index)} {number}": {kind: round(float(means[kind][row]), 4) for kind in ("j", "f")}
         for row, (index, number, _) in enumerate(rows)
     }
+    objects = np.bincount(owner, minlength=len(videos))
+    parts = of_ratios(np.bincount(owner, weights=both, minlength=len(videos)) / 100, objects)
+    interval = parts.interval()
     return Outcome(
         {"jf_mean": (metrics["j_mean"] + metrics["f_mean"]) / 2, **metrics},
         primary="jf_mean",
-        interval=_interval(both, owner, len(videos)),
+        interval=interval and replace(interval, kind="bootstrap over videos"),
         details={"objects": each},
+        parts=parts,
     )
-
-
-def _interval(values: np.ndarray, owner: np.ndarray, videos: int) -> Interval | None:
-    """Of the mean over objects when videos, with all their objects, are drawn again."""
-    found = bootstrap(videos, lambda counts: float(counts[owner] @ values / counts[owner].sum()))
-    return found and replace(found, kind="bootstrap over videos")
 
 
 def _mask(split: SequenceSplit, index: int, time: int, like: Image.Image | np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ from ssl_bench.errors import DataError
 from ssl_bench.protocols.metrics.retrieval import precision_at, ranks_of, trapezoid_ap
 from ssl_bench.protocols.protocol import Outcome, Protocol, noting_skipped
 from ssl_bench.protocols.training_free.views import Thumbnail, View, for_views
-from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_values
 from ssl_bench.settings import Settings
 
 KS = (1, 5, 10)
@@ -85,11 +85,13 @@ class Retrieve(Protocol):
         found = np.array(aps[primary])
         if np.isnan(found).all():
             raise DataError(f"No query of {dataset.name} has an image to find in this database.", "Take all images.")
+        parts = of_values(found, np.asarray(queries.index))
         outcome = Outcome(
             {name: _mean(values) for name, values in (aps | precisions).items()},
             primary=primary,
-            interval=bootstrap(len(found), lambda counts: _mean(np.repeat(found, counts))),
+            interval=parts.interval(),
             details={"queries": len(queries), "database": len(database)},
+            parts=parts,
         )
         return noting_skipped(outcome, database, queries)
 

@@ -19,9 +19,10 @@ from ssl_bench.data.scenes import scenes
 from ssl_bench.protocols.metrics.average_precision import Rule, mean_average_precision
 from ssl_bench.protocols.metrics.multilabel import f1_scores, top_labels
 from ssl_bench.protocols.protocol import Outcome, Protocol, noting_skipped
-from ssl_bench.protocols.transfer.several import Difficult, Labelled, labelled, learnable, map_interval
+from ssl_bench.protocols.transfer.several import Difficult, Labelled, labelled, learnable
 from ssl_bench.protocols.transfer.strength import Part, StrengthSettings, fit_chosen, logits_of
 from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_lists
 from ssl_bench.results.statistics import Interval
 
 RULES: tuple[Rule, ...] = ("points11", "area", "step")
@@ -96,12 +97,14 @@ def score(
     details["ap"] = {name: round(100 * float(ap), 4) for name, ap in zip(names, each, strict=True) if ap == ap}
     if left_out:
         details["classes_left_out"] = left_out
+    parts = of_lists(truth, logits, settings.rule, test.features.index) if settings.primary == "map" else None
     return Outcome(
         metrics,
         primary=settings.primary,
         selection=fitted.selection,
-        interval=interval_of(truth, logits, settings),
+        interval=parts.interval() if parts else f1_interval(truth, logits, settings.primary),
         details=details,
+        parts=parts,
     )
 
 
@@ -115,13 +118,10 @@ def all_metrics(present: np.ndarray, logits: np.ndarray, rule: Rule) -> tuple[di
     return metrics, by_rule[rule][1]
 
 
-def interval_of(present: np.ndarray, logits: np.ndarray, settings: MultilabelSettings) -> Interval | None:
-    """Interval of the primary metric from drawing the test images again."""
-    if settings.primary == "map":
-        return map_interval(present, logits, settings.rule)
-    top3 = settings.primary.endswith("_top3")
-    guess = top_labels(logits, 3) if top3 else logits > 0
-    name = settings.primary.removesuffix("_top3")
+def f1_interval(present: np.ndarray, logits: np.ndarray, metric: str) -> Interval | None:
+    """Interval of one of the F1 from drawing the test images again."""
+    guess = top_labels(logits, 3) if metric.endswith("_top3") else logits > 0
+    name = metric.removesuffix("_top3")
     rows = np.arange(len(present))
 
     def drawn(counts: np.ndarray) -> float:

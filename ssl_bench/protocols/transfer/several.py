@@ -1,4 +1,4 @@
-"""Several labels an image: targets, the classes that can be learned, and the mean AP with its interval."""
+"""Several labels an image: targets, and the classes that can be learned."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from ssl_bench.compute import Compute
 from ssl_bench.data.features import Features, extract
 from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.errors import DataError
-from ssl_bench.protocols.metrics.average_precision import Rule, ap_of_curve
 from ssl_bench.protocols.validation import validate_part
-from ssl_bench.results.bootstrap import bootstrap
-from ssl_bench.results.statistics import Interval
 
 Difficult = Literal["exclude", "present"]
 """Classes of which an image has only difficult objects (VOC). ``exclude``: absent in training, left out of the test (the VOC
@@ -64,20 +61,3 @@ def learnable(present: np.ndarray, classes: tuple[str, ...], at_least: int = 1) 
             f"No class has {at_least} training images with it and {at_least} without it.", "Use more of the images."
         )
     return np.flatnonzero(enough), [name for name, good in zip(classes, enough, strict=True) if not good]
-
-
-def map_interval(present: np.ndarray, scores: np.ndarray, rule: Rule) -> Interval | None:
-    """Interval of the mean AP in percent when the images are drawn again; ``present``, ``scores``: (N, C)."""
-    order = np.argsort(-scores, axis=0, kind="stable")
-    ordered = np.take_along_axis(present, order, axis=0)
-    return bootstrap(len(present), lambda counts: 100 * _mean_of_draw(ordered, order, counts, rule))
-
-
-def _mean_of_draw(ordered: np.ndarray, order: np.ndarray, counts: np.ndarray, rule: Rule) -> float:
-    found = []
-    for labels, place in zip(ordered.T, order.T, strict=True):
-        drawn = np.repeat(labels, counts[place])
-        hits = (drawn[drawn >= 0] == 1).cumsum()
-        if len(hits) and hits[-1]:
-            found.append(ap_of_curve(hits / np.arange(1, len(hits) + 1), hits / hits[-1], rule))
-    return float(np.mean(found)) if found else float("nan")

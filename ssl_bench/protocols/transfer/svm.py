@@ -29,7 +29,8 @@ from ssl_bench.protocols.transfer.linear_svm import (
     low_shot_rows,
     unit_length,
 )
-from ssl_bench.protocols.transfer.several import Difficult, Labelled, labelled, learnable, map_interval
+from ssl_bench.protocols.transfer.several import Difficult, Labelled, labelled, learnable
+from ssl_bench.results.parts import of_lists
 from ssl_bench.results.statistics import spread
 from ssl_bench.settings import Settings
 from ssl_bench.training.saved import Saved
@@ -110,12 +111,14 @@ def score(
     if len(settings.costs) > 1:
         details["costs"] = {n: settings.costs[i] for n, i in zip(names, ap.argmax(1), strict=True)}
         details["cross_validated_ap"] = {n: (100 * row).round(4).tolist() for n, row in zip(names, ap, strict=True)}
+    parts = of_lists(truth, scores, settings.rule, test.features.index)
     return Outcome(
         {"map": 100 * mean},
         primary="map",
         selection="held_out" if len(settings.costs) > 1 else "fixed",
-        interval=map_interval(truth, scores, settings.rule),
+        interval=parts.interval(),
         details=details,
+        parts=parts,
     )
 
 

@@ -14,8 +14,8 @@ from ssl_bench.errors import DataError, SettingsError
 from ssl_bench.protocols.accuracy import accuracy_interval, accuracy_metrics
 from ssl_bench.protocols.metrics.average_precision import mean_average_precision
 from ssl_bench.protocols.protocol import Outcome, Predictions
-from ssl_bench.protocols.transfer.several import map_interval
 from ssl_bench.results.bootstrap import bootstrap
+from ssl_bench.results.parts import of_lists
 from ssl_bench.results.statistics import Interval
 
 OneLabel = Literal["top1", "mean_per_class", "top1_top5", "roc_auc"]
@@ -100,5 +100,5 @@ def several_labels(present: np.ndarray, scores: np.ndarray, classes: tuple[str, 
     if mean != mean:
         raise DataError("None of the classes is in any test image.", "Use more of the images.")
     by_class = {name: round(100 * float(ap), 4) for name, ap in zip(classes, each, strict=True) if ap == ap}
-    interval = map_interval(present, scores, "points11")
-    return Outcome({"map": 100 * mean}, primary="map", interval=interval, details={"ap": by_class})
+    parts = of_lists(present, scores, "points11")
+    return Outcome({"map": 100 * mean}, primary="map", interval=parts.interval(), details={"ap": by_class}, parts=parts)
