@@ -63,7 +63,7 @@ def scatter_chart(
 
     sized = several([point for point in shown if getattr(point, field)])
     if not sized:
-        raise StoreError(f"No record says the {title} of its model.", "Evaluate a model with `ssl-bench run`.")
+        raise StoreError(f"No record says how many {title} its model has.", "Evaluate a model with `ssl-bench run`.")
     colour = _colour(sized)
     panels = []
     for task in dict.fromkeys(p.task for p in sized):

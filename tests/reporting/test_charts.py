@@ -43,9 +43,9 @@ def test_points_have_value_interval_and_size() -> None:
     assert shown[0].text == "90.0"
 
 
-def test_size_comes_from_the_paper_where_the_record_has_none() -> None:
+def test_size_comes_from_the_card_where_the_record_has_none() -> None:
     weights = WeightsFacts(source="", sha256="0", matched=1, total=1)
-    assert points([make_record("dino_vitb16", weights=weights)])[0].parameters_m == 85
+    assert points([make_record("dino_vitb16", weights=weights)])[0].parameters_m == 85.8
     assert points([make_record("unknown", weights=weights)])[0].parameters_m is None
 
 
@@ -67,7 +67,7 @@ def test_raw_pixels_have_no_size_to_draw() -> None:
     assert "a_x" in drawn
     assert "raw_pixels" not in drawn
     assert "raw_pixels" in json.dumps(bar_chart(points(some_records())).to_dict())
-    with pytest.raises(StoreError, match="how many parameters"):
+    with pytest.raises(StoreError, match="how many million parameters"):
         scatter_chart([p for p in points(some_records()) if p.model == "raw_pixels"])
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from ssl_bench.reporting.cells import DIAGNOSTIC, MACHINE_DEPENDENT
 from ssl_bench.reporting.charts import bar_chart, save, scatter_chart, to_svg
+from ssl_bench.reporting.families import method_family
 from ssl_bench.reporting.points import Point, points, several, throughputs
 from ssl_bench.reporting.site.content import Content
 from ssl_bench.reporting.site.pages import Pages
@@ -20,7 +24,8 @@ def write_charts(content: Content, pages: Pages) -> None:
     """``charts.html``, and the same drawings as files in ``figures``."""
     from markupsafe import Markup
 
-    drawings = _draw(content.records, pages.out / "figures") if content.records else {}
+    drawable = any(math.isfinite(record.value) for record in content.records)
+    drawings = _draw(content.records, pages.out / "figures") if drawable else {}
     pages.write(
         "charts.html",
         "charts.html.j2",
@@ -32,6 +37,7 @@ def _draw(records: Sequence[Record], folder: Path) -> dict[str, str]:
     """Name of the axis -> drawing; an axis that fewer than two models have is left out."""
     shown = points(records)
     save(to_svg(bar_chart(_fewer(shown, MOST_POINTS // 4))), folder / "bars.png", folder / "bars.svg")
+    accuracies = [_coloured(point) for point in shown if point.task.rsplit(" · ")[-1] not in DIAGNOSTIC | MACHINE_DEPENDENT]
     machine, _ = throughputs(records)
     axes = {
         "parameters": ("parameters_m", "million parameters"),
@@ -40,7 +46,7 @@ def _draw(records: Sequence[Record], folder: Path) -> dict[str, str]:
     }
     drawings = {}
     for name, (field, title) in axes.items():
-        have = [point for point in shown if getattr(point, field)]
+        have = [point for point in accuracies if getattr(point, field)]
         if len({point.model for point in have}) < 2:
             continue
         drawing = to_svg(scatter_chart(_fewer(several(have)), field=field, title=title))
@@ -48,6 +54,11 @@ def _draw(records: Sequence[Record], folder: Path) -> dict[str, str]:
         save(drawing, file.with_suffix(".png"), file.with_suffix(".svg"))
         drawings[name] = _light(drawing)
     return drawings
+
+
+def _coloured(point: Point) -> Point:
+    """By its method's family: there are more methods than colours that can be told apart."""
+    return replace(point, method=method_family(point.method))
 
 
 def _light(svg: str) -> str:

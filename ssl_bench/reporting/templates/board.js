@@ -43,7 +43,7 @@
       const value = kept.get(field.id);
       if (field.type === "checkbox") field.checked = value === null ? field.defaultChecked : value === "1";
       else field.value = value ?? "";
-      if (field.value === "" && value && field.type !== "checkbox") field.value = ""; // an option that is not there any more
+      if (field.selectedIndex === -1) field.value = ""; // an option that is not there any more
     }
     const wanted = kept.get("sort") ?? "";
     const column = heads.findIndex((_, i) => name(i) === wanted.replace(/^-/, ""));
@@ -85,7 +85,7 @@
     if (!at("about").checked) closed.push(1, 2, 3, 4);
     style.replaceSync(closed.length ? closed.map((i) => `#board tr > :nth-child(${i + 1})`).join(",") + "{display:none}" : "");
     board.classList.toggle("unfaded", !at("faded").checked);
-    board.classList.toggle("unprinted", false);
+    board.classList.toggle("unprinted", !at("printed").checked);
     heads.forEach((head, i) => {
       if (i === order.column) head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
