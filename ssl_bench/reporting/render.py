@@ -114,8 +114,8 @@ def _latex(table: Table) -> str:
         said = [escape_latex(text) for text in [line.label + marker(line.notes), *line.facts]]
         lines.append(" & ".join([*said, *(cell(words(c, table.brackets)) for c in row)]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    if notes := [*_legend(table), *_below(table)]:
-        lines.append(r"\par\smallskip\footnotesize " + escape_latex("; ".join(notes)))
+    if notes := [*filter(None, ["; ".join(_legend(table))]), *_below(table)]:
+        lines.append(r"\par\smallskip\footnotesize " + escape_latex(" ".join(notes)))
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
