@@ -12,6 +12,7 @@ from ssl_bench.errors import UnknownNameError
 from ssl_bench.model_listing import Row, list_models, show_model
 from ssl_bench.paths import data_root, results_root
 from ssl_bench.registry import Registry, registry
+from ssl_bench.reporting.power import smallest_differences
 from ssl_bench.reporting.published import numbers
 
 
@@ -150,6 +151,8 @@ def _show_task(name: str, known: Registry) -> Row:
     defaults = {key: field.default for key, field in kind.settings.model_fields.items()}
     row = card.model_dump(mode="json", exclude_none=True)
     row["settings"] = {**defaults, **card.settings}
+    if shown := smallest_differences(card):
+        row["smallest accuracy difference that the test images show"] = shown
     row["protocol in words"] = _words(kind)
     return row
 

@@ -42,3 +42,10 @@ def test_every_kind_of_entry_can_be_shown_for_people() -> None:
         done = ssl_bench("show", kind, name)
         assert done.code == 0, done.err
         assert len(done.out.splitlines()) > 3
+
+
+def test_a_task_says_what_its_test_images_can_show() -> None:
+    label = "smallest accuracy difference that the test images show"
+    shown = ssl_bench("show", "task", "linear_imagenet", "--json").json[label]
+    assert shown == {"5% disagree": 0.28, "10% disagree": 0.4, "20% disagree": 0.56}  # 2.8 sqrt(w / 50000)
+    assert label not in ssl_bench("show", "task", "detect_coco", "--json").json
