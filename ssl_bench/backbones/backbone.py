@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -49,9 +48,9 @@ class Backbone(nn.Module, ABC):
     name: str = "unnamed"
     embed_dim: int
     embedding: str = "default"
-    embeddings: Mapping[str, str] = MappingProxyType({})
+    embeddings: Mapping[str, str] = {}
     """Protocol -> embedding, where the authors evaluate another vector there; from the card."""
-    own_embeddings: Mapping[str, int] = MappingProxyType({})
+    own_embeddings: Mapping[str, int] = {}
     """Name -> length of vectors that only this kind of network has (CLIP: before and after its projection)."""
     modality: Modality = "image"
     """What it takes; from the card. Tasks on images are not for the others."""

@@ -64,7 +64,14 @@ def drawn(
         picture = draw_segmentation_masks(picture, large, alpha=0.45, colors=colours)
     if len(boxes):
         scaled = torch.from_numpy(boxes * (np.array(size * 2)[[1, 0, 1, 0]] / np.array([width, height] * 2)))
-        picture = draw_bounding_boxes(picture, scaled, list(names), colours, width=2)
+        # White words on the box's colour: on an object of that colour they could not be read.
+        words = {
+            "labels": list(names),
+            "label_colors": "white",
+            "label_background_colors": colours,
+            "fill_labels": True,
+        }
+        picture = draw_bounding_boxes(picture, scaled, colors=colours, width=2, **words)
     whole = torch.full((3, SIDE, SIDE), 255, dtype=torch.uint8)
     whole[:, : size[0], : size[1]] = picture
     return whole.permute(1, 2, 0).numpy()
