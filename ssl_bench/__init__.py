@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ssl_bench.methods.method import Method
     from ssl_bench.plugins import dataset, method, model, protocol
     from ssl_bench.protocols.protocol import FeatureProtocol, Outcome, Predictions, Protocol
+    from ssl_bench.reporting.export.frame import results
     from ssl_bench.results.record import Record
     from ssl_bench.settings import Settings
 
@@ -61,14 +62,17 @@ __all__ = [
     "method",
     "model",
     "protocol",
+    "results",
     "run",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'ssl_bench' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "results":  # also the name of a package, which can be called
+        return import_module("ssl_bench.results")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ssl_bench' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

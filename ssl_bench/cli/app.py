@@ -26,6 +26,7 @@ VERBS = {
     "reproduce": "ssl_bench.cli.reproduce",
     "compare": "ssl_bench.cli.compare",
     "leaderboard": "ssl_bench.cli.reports",
+    "export": "ssl_bench.cli.export",
     "figure": "ssl_bench.cli.figures",
     "check": "ssl_bench.cli.check",
     "data": "ssl_bench.cli.data",

@@ -32,11 +32,13 @@ def compare(
     The p-values are also adjusted for the number of comparisons (Holm). Last, the smallest difference that the samples can show.
     """
     from ssl_bench.cli.console import note, print_json, print_rows
-    from ssl_bench.cli.reports import open_store
+    from ssl_bench.cli.reports import open_store, warn_of_damage
     from ssl_bench.reporting.compare import compare_models
     from ssl_bench.selection import split_names
 
-    found, left_out = compare_models(open_store(results), split_names(models), split_names(task or []), reference)
+    store = open_store(results)
+    found, left_out = compare_models(store, split_names(models), split_names(task or []), reference)
+    warn_of_damage(store)
     for problem in left_out:
         note(f"Left out: {problem}", style="yellow")
     if json:

@@ -26,7 +26,7 @@ def open_store(results: Path | None) -> Store:
     return Store(results_root(results))
 
 
-def _warn_of_damage(store: Store) -> None:
+def warn_of_damage(store: Store) -> None:
     from ssl_bench.cli.console import note
 
     for problem in store.damaged:
@@ -70,7 +70,7 @@ def table(
         raise SettingsError("--table needs --paper.", "For example: ssl-bench table --paper dino --table 2")
     store = open_store(results)
     records = store.all()
-    _warn_of_damage(store)
+    warn_of_damage(store)
     made = comparison(records, models=models, tasks=tasks, paper=paper, table=table_)
     if not records:
         note(f"No records in {store.root} yet: `ssl-bench run` writes them.")
@@ -90,6 +90,6 @@ def leaderboard(
 
     store = open_store(results)
     records = store.all()
-    _warn_of_damage(store)
+    warn_of_damage(store)
     page = write_leaderboard(records, out)
     note(f"{len(records)} records. Leaderboard: {page.resolve()}")
