@@ -1,129 +1,125 @@
-"""Does a third party's model keep the contract, and does it run? Answered offline on tiny data in seconds."""
+"""Does a third party's model keep the contract, and does every protocol run with it? Answered offline on tiny data."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image
 
 from ssl_bench.backbones.backbone import Backbone
 from ssl_bench.backbones.load import load_model
 from ssl_bench.backbones.preflight import Finding, preflight
 from ssl_bench.compute import Compute
-from ssl_bench.data.builders import load_dataset
+from ssl_bench.conformance import dense, vectors
+from ssl_bench.conformance.attempt import attempt
+from ssl_bench.conformance.inputs import samples, sizes_of
+from ssl_bench.conformance.tiny import (
+    ATTENTION,
+    IMAGES_PER_CLASS,
+    LAYERS,
+    PYRAMID,
+    TASKS,
+    TEXTS,
+    VECTOR,
+    Tiny,
+    resized,
+    run_tiny,
+)
 from ssl_bench.errors import SslBenchError
+from ssl_bench.progress import Silent
 from ssl_bench.registry import CodeModel, registry
 from ssl_bench.results.store import Store
-from ssl_bench.runner import make_plan, run_plan
 
-TASKS: dict[str, dict[str, Any]] = {
-    "knn_placed_digits": {},
-    "linear_frozen_placed_digits": {},
-    "low_shot_1_placed_digits": {},
-    "label_free_placed_digits": {"lidar_views": 2},
-}
-"""Task -> settings that make it quick."""
-IMAGES_PER_CLASS = 8
+OFFERS = "offers "
+"""How the check of something begins that a model need not have."""
 
 
 def check_model(name: str, compute: Compute, weights: str | None = None) -> list[Finding]:
-    """Compare card and file, load the model, check what a protocol relies on, and run tiny versions of the frozen tasks.
+    """Compare card and file, load the model, check all that the contract promises, and run every protocol on tiny data.
 
-    Stops early when the file does not fit or the model cannot be loaded. The scores of tiny data mean nothing and are not
-    reported.
+    Stops early when the file does not fit, the model cannot be loaded or its vectors are wrong. What a model does not offer
+    is found out by asking it, and is no failure. The scores of tiny data mean nothing and are not reported.
     """
-    card = registry().model(name)
-    findings = [] if isinstance(card, CodeModel) else list(preflight(card, compute, weights))
-    if not all(finding.ok for finding in findings):
-        return findings
+    return list(findings_of(name, compute, weights))
+
+
+def findings_of(name: str, compute: Compute, weights: str | None = None) -> Iterator[Finding]:
+    """As :func:`check_model`, one by one, cheap ones first."""
+    entry = registry().model(name)
+    card = entry.card if isinstance(entry, CodeModel) else entry
+    for finding in () if isinstance(entry, CodeModel) else preflight(card, compute, weights):
+        yield finding
+        if not finding.ok:
+            return
     try:
         backbone = load_model(
             name, weights=weights, device=compute.device, cache=compute.cache, progress=compute.progress
         )
     except SslBenchError as error:
-        return [*findings, Finding("loads", str(error))]
-    images = _images(backbone, compute)
-    findings.append(Finding("loads", None))
-    for what, test in _CONTRACT.items():
-        findings.append(Finding(what, _problem(lambda test=test: test(backbone, images))))  # type: ignore[misc]
-    if all(finding.ok for finding in findings):
-        findings += [Finding(f"runs {task}", _run(name, task, weights, compute)) for task in TASKS]
-    return findings
+        yield Finding("loads", str(error))
+        return
+    yield Finding("loads", None)
+    inputs = samples(backbone, compute)
+    found = []
+    for finding in contract(backbone, inputs, card.embeddings):
+        yield finding
+        found.append(finding)
+    if all(finding.ok for finding in found if not finding.what.startswith(OFFERS)):
+        yield from _tasks(name, backbone, {finding.what: finding for finding in found}, compute)
 
 
-def _images(backbone: Backbone, compute: Compute) -> torch.Tensor:
-    """Four test images as the model wants them."""
-    split = load_dataset("placed_digits", compute.data_root).test
-    scale = backbone.preprocess.card.crop or 32
-    pictures = [split.image(i).resize((scale, scale), Image.Resampling.BICUBIC) for i in range(4)]
-    return torch.stack([backbone.preprocess(picture) for picture in pictures]).to(compute.device)
+def contract(backbone: Backbone, inputs: torch.Tensor, embeddings: Mapping[str, str]) -> Iterator[Finding]:
+    """What a model promises, asked of ``inputs``. The vectors first; the rest only if they are right."""
+    for finding in vectors.Vectors(backbone, inputs).findings():
+        yield finding
+        if not finding.ok:
+            return
+    for vector in dict.fromkeys([*embeddings.values(), *backbone.own_embeddings]):
+        yield attempt(f"gives the embedding {vector}", partial(vectors.named, backbone, inputs, vector))
+    if backbone.modality == "image":
+        yield from _offers(backbone, inputs)
 
 
-def _problem(test: Callable[[], str | None]) -> str | None:
-    try:
-        with torch.inference_mode():
-            return test()
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises is the finding
-        return f"{type(error).__name__}: {error}"
+def _offers(backbone: Backbone, images: torch.Tensor) -> Iterator[Finding]:
+    """Asked of two images of the card's size, then of others."""
+    own, others = sizes_of(images)
+
+    def larger(offer: str, check: dense.Check) -> Finding:
+        return attempt(OFFERS + resized(offer), lambda: dense.of_other_sizes(check, backbone, images, others))
+
+    yield larger(VECTOR, vectors.of_size)
+    for offer, check, other in (
+        (LAYERS, dense.layers, dense.last_layer),
+        (PYRAMID, dense.pyramid, dense.levels),
+        (ATTENTION, dense.attention, dense.attention),
+    ):
+        finding = attempt(OFFERS + offer, partial(check, backbone, images, own))
+        yield finding
+        if finding.ok and finding.offered:
+            yield larger(offer, other)
+    yield attempt(OFFERS + TEXTS, lambda: dense.texts(backbone))
 
 
-def _shape(backbone: Backbone, images: torch.Tensor) -> str | None:
-    found = tuple(backbone(images).shape)
-    wanted = (len(images), backbone.embed_dim)
-    return None if found == wanted else f"forward gives {found} for {len(images)} images, embed_dim says {wanted}"
-
-
-def _finite(backbone: Backbone, images: torch.Tensor) -> str | None:
-    return None if bool(torch.isfinite(backbone(images)).all()) else "features are not finite"
-
-
-def _repeatable(backbone: Backbone, images: torch.Tensor) -> str | None:
-    same = torch.equal(backbone(images), backbone(images))
-    return None if same else "the same images give other features the second time: is something random in eval mode?"
-
-
-def _alone(backbone: Backbone, images: torch.Tensor) -> str | None:
-    """Features must not depend on the other images of the batch (batch statistics left in training mode)."""
-    together = backbone(images)
-    alone = torch.cat([backbone(image[None]) for image in images])
-    scale = together.abs().max().clamp_min(1e-6)
-    apart = float((together - alone).abs().max() / scale)
-    return (
-        None
-        if apart < 1e-3
-        else f"features depend on the batch (relative difference {apart:.1e}): batch norm in training mode?"
-    )
-
-
-def _tells_apart(backbone: Backbone, images: torch.Tensor) -> str | None:
-    return None if float(backbone(images).std(0).max()) > 0 else "all images get the same features"
-
-
-def _frozen(backbone: Backbone, images: torch.Tensor) -> str | None:
-    return "the model is in training mode" if any(module.training for module in backbone.modules()) else None
-
-
-_CONTRACT: dict[str, Callable[[Backbone, torch.Tensor], str | None]] = {
-    "is in evaluation mode": _frozen,
-    "gives (B, embed_dim) features": _shape,
-    "gives finite features": _finite,
-    "gives the same features twice": _repeatable,
-    "treats each image alone": _alone,
-    "tells images apart": _tells_apart,
-}
-
-
-def _run(name: str, task: str, weights: str | None, compute: Compute) -> str | None:
-    """One tiny task; features and records go to a temporary folder, checkpoints are found where they are."""
+def _tasks(name: str, backbone: Backbone, found: Mapping[str, Finding], compute: Compute) -> Iterator[Finding]:
+    """Every tiny task whose needs are met; features and records go to one temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder) / "cache"
-        cache.mkdir()
-        (cache / "checkpoints").symlink_to(compute.cache / "checkpoints", target_is_directory=True)
-        tiny = compute.with_(limit=IMAGES_PER_CLASS, cache=cache)
-        plan = make_plan([name], [task], tiny, weights=weights, settings=TASKS[task])
-        report = run_plan(plan, tiny, Store(Path(folder) / "results"))
-    return str(report.failures[0].error) if report.failures else None
+        tiny = compute.with_(limit=IMAGES_PER_CLASS, cache=Path(folder) / "cache", progress=Silent())
+        for task in TASKS[backbone.modality]:
+            if (missing := _missing(task, found)) is not None:
+                yield missing
+            else:
+                yield run_tiny(name, backbone, task, tiny, Store(Path(folder) / "results"))
+
+
+def _missing(task: Tiny, found: Mapping[str, Finding]) -> Finding | None:
+    """Why a task is not run: the first thing that it needs and the model does not offer, or that is broken."""
+    for need in task.needs:
+        finding = found.get(OFFERS + need)
+        if finding is not None and not finding.ok:
+            return Finding(f"runs {task.task}", None, f"not tried: {need} failed", offered=False)
+        if finding is None or not finding.offered:
+            return Finding(f"runs {task.task}", None, f"needs {need}", offered=False)
+    return None

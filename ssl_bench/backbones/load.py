@@ -98,6 +98,7 @@ def _untrained(card: ModelCard, weights: str | Path | None, seed: int) -> Backbo
 def _from_code(model: CodeModel, weights: str | Path | None) -> Backbone:
     _refuse(weights, model.card.name)
     backbone = plugin_models.build(model)
+    backbone.embeddings = model.card.embeddings or backbone.embeddings
     backbone.definition = _definition(model.card, source=plugin_models.source_sha256(model, backbone))
     if backbone.weights is None:
         count = len(backbone.state_dict())

@@ -12,6 +12,7 @@ from torch import nn
 
 from ssl_bench.backbones import archs
 from ssl_bench.backbones.backbone import Backbone
+from ssl_bench.backbones.blank import input_shape
 from ssl_bench.backbones.plain import PlainBackbone
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import PluginError, SslBenchError
@@ -22,7 +23,7 @@ _PROMISE = "A model function returns a ssl_bench.Backbone, or a torch.nn.Module 
 
 
 def build(model: CodeModel) -> Backbone:
-    """Call the function and check what it returns with one blank image of the card's size."""
+    """Call the function and check what it returns with one blank image of the card's size (or clip, or spectrogram)."""
     card, origin = model.card, f"{model.build.__module__}:{model.build.__qualname__}"
     where = f"Model {card.name} (plugin function {origin})"
     try:
@@ -40,11 +41,16 @@ def build(model: CodeModel) -> Backbone:
         if not hasattr(made, "preprocess"):
             made.preprocess = preprocess
         made.name = card.name
+        made.modality = card.modality
         return _checked(made, where, made.preprocess.card.crop or made.preprocess.card.resize or 32)
     if getattr(made, "num_classes", None) == 0:  # a timm model without classifier: its layers and attention are known
-        return _checked(archs.wrap(made, card.embedding, preprocess, card.name), where, size)
-    width = _dry_run(made, where, size).shape[1]
-    return PlainBackbone(made, card.embedding, preprocess, card.name, width)
+        wrapped = archs.wrap(made, card.embedding, preprocess, card.name)
+        wrapped.modality = card.modality
+        return _checked(wrapped, where, size)
+    width = _dry_run(made, where, input_shape(made, card.modality, size)).shape[1]
+    plain = PlainBackbone(made, card.embedding, preprocess, card.name, width)
+    plain.modality = card.modality
+    return plain
 
 
 def source_sha256(model: CodeModel, backbone: Backbone) -> str:
@@ -66,21 +72,21 @@ def _file(thing: Any) -> Path | None:
 
 
 def _checked(backbone: Backbone, where: str, size: int) -> Backbone:
-    width = _dry_run(backbone, where, size).shape[1]
+    width = _dry_run(backbone, where, input_shape(backbone, backbone.modality, size)).shape[1]
     if getattr(backbone, "embed_dim", None) != width:
         said = getattr(backbone, "embed_dim", "nothing")
         raise PluginError(f"{where}: its embed_dim says {said}, but its vectors have {width} values.", _PROMISE)
     return backbone
 
 
-def _dry_run(module: nn.Module, where: str, size: int) -> torch.Tensor:
-    image = torch.zeros(1, 3, size, size)
+def _dry_run(module: nn.Module, where: str, shape: tuple[int, ...]) -> torch.Tensor:
+    image = torch.zeros(1, *shape)
     try:
         with torch.no_grad():
             output: Any = module(image)
     except Exception as error:
         raise PluginError(
-            f"{where} fails on a blank image {tuple(image.shape)}: {type(error).__name__}: {error}.", _PROMISE
+            f"{where} fails on a blank input {tuple(image.shape)}: {type(error).__name__}: {error}.", _PROMISE
         ) from error
     if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != 1:
         found = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"

@@ -20,11 +20,14 @@ from ssl_bench.errors import SslBenchError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried. ``problem`` is None when it holds; ``about`` says what was found."""
+    """One thing that was tried. ``problem`` is None when it holds; ``about`` says what was found. Not ``offered``: the model
+    does not have it, which is no failure. ``seconds`` it took, where that is worth knowing."""
 
     what: str
     problem: str | None
     about: str = ""
+    offered: bool = True
+    seconds: float | None = None
 
     @property
     def ok(self) -> bool:

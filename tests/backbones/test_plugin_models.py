@@ -80,7 +80,7 @@ class Wrong(Mine):
         (lambda: None, "returned a NoneType"),
         (lambda: nn.Flatten(0), r"maps one image to shape \(3072,\)"),
         (lambda: nn.Conv2d(3, 4, 1), r"maps one image to shape \(1, 4, 32, 32\)"),
-        (lambda: nn.Linear(7, 2), "fails on a blank image .*RuntimeError"),
+        (lambda: nn.Linear(7, 2), "fails on a blank input .*RuntimeError"),
         (Wrong, "embed_dim says 4, but its vectors have 3"),
     ],
 )
@@ -115,3 +115,26 @@ def test_another_version_of_the_code_is_another_model(tmp_path: Path) -> None:
     sys.modules.pop("net")
     assert found[0].definition == found[2].definition != found[1].definition
     assert found[0].weights == found[2].weights != found[1].weights
+
+
+class Clips(nn.Module):
+    """(B, 3, T, H, W) -> (B, 3)."""
+
+    clip_size = (3, 4, 16, 16)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        if clips.shape[1:] != self.clip_size:
+            raise ValueError(f"clips of {tuple(clips.shape[1:])}")
+        return clips.mean((2, 3, 4))
+
+
+def test_a_network_of_clips_is_asked_for_a_clip() -> None:
+    backbone = load_model(model(Clips, modality="video"))
+    assert (backbone.modality, backbone.embed_dim) == ("video", 3)
+    with pytest.raises(PluginError, match="fails on a blank input"):
+        load_model(model(Clips))
+
+
+def test_the_card_names_vectors_of_code_too() -> None:
+    assert load_model(model(Mine, embeddings={"linear": "mean_patch"})).embeddings == {"linear": "mean_patch"}
+    assert load_model(model(Mine)).embeddings == {}
