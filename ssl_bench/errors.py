@@ -27,12 +27,26 @@ class SslBenchError(Exception):
 class UnknownNameError(SslBenchError):
     """A name that no card or plugin has; the hint lists the closest ones."""
 
+    _hint: str | None
+
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        self.kind, self.name, self.known = kind, name, known
-        close = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or [k for k in known if name and name in k][:4]
-        suggestion = f"Did you mean: {', '.join(close)}?" if close else f"`ssl-bench list {kind}s` shows what there is."
-        super().__init__(f"There is no {kind} named {name!r}.", suggestion)
+        self.kind, self.name, self.known = kind, name, list(known)
+        super().__init__(f"There is no {kind} named {name!r}.")
+
+    @property
+    def hint(self) -> str | None:
+        """Looked for when somebody reads it: among many names that takes long, and who catches the error does not ask."""
+        if self._hint is None:
+            known, name = sorted(self.known), self.name
+            close = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+            close = close or [k for k in known if name and name in k][:4]
+            lists = f"`ssl-bench list {self.kind}s` shows what there is."
+            self._hint = f"Did you mean: {', '.join(close)}?" if close else lists
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
 
 
 class CardError(SslBenchError):
