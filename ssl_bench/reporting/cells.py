@@ -22,7 +22,7 @@ Mark = Literal[
 MEANING: dict[Mark, str] = {
     "best": "best of the column",
     "second": "second best",
-    "tied": "interval overlaps that of the best",
+    "tied": "no model's whole interval is better: may be the best",
     "stale": "made by an earlier version of the task",
     "partial": "made on some of the images only",
     "custom": "made with settings other than the task's",
@@ -47,6 +47,7 @@ class Cell:
     deviation. ``low`` and ``high``: interval of kind ``interval`` (level 0: mean -+ std, no confidence interval).
     ``difference``: ``value`` minus ``published.value``. ``verdict``: whether that is within ``tolerance``; ``reason``: why there
     is none, or what the tolerance consists of. ``notes``: numbers of the table's notes about the published number.
+    ``rank``: among the cells of its column, ``2`` or ``1–3`` (``ranks``).
     """
 
     model: str
@@ -65,6 +66,7 @@ class Cell:
     tolerance: float | None = None
     reason: str = ""
     notes: tuple[int, ...] = ()
+    rank: str = ""
     marks: tuple[Mark, ...] = ()
     run_ids: tuple[str, ...] = ()
 
@@ -159,40 +161,6 @@ def _card(task: str) -> TaskCard | None:
         return registry().task(task)
     except UnknownNameError:
         return None
-
-
-def rank(cells: Sequence[Cell]) -> list[Cell]:
-    """The measured cells of one column with the best, the second and those that tie with the best marked.
-
-    Tied: the intervals overlap (``compare`` gives the sharper paired test). Stale, partial and custom cells are not ranked.
-    """
-
-    def score(cell: Cell) -> float:
-        value = math.nan if cell.value is None else cell.value
-        return -value if cell.metric in LOWER_IS_BETTER else value
-
-    ranked = [cell for cell in cells if not NOT_RANKED & set(cell.marks) and math.isfinite(score(cell))]
-    if len(ranked) < 2 or len({cell.metric for cell in ranked}) > 1 or ranked[0].metric in DIAGNOSTIC:
-        return list(cells)
-    values = sorted({score(cell) for cell in ranked}, reverse=True)
-    best = next(cell for cell in ranked if score(cell) == values[0])
-    places = {id(cell) for cell in ranked}
-
-    def mark(cell: Cell) -> Cell:
-        if id(cell) not in places:
-            return cell
-        if score(cell) == values[0]:
-            return cell.marked("best")
-        cell = cell.marked("second") if score(cell) == values[1] else cell
-        return cell.marked("tied") if overlap(cell, best) else cell
-
-    return [mark(cell) for cell in cells]
-
-
-def overlap(one: Cell, other: Cell) -> bool:
-    """Whether two intervals overlap; without an interval a value is a point."""
-    (low_a, high_a), (low_b, high_b) = bounds(one), bounds(other)
-    return low_a <= high_b and low_b <= high_a
 
 
 def bounds(cell: Cell) -> tuple[float, float]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ssl_bench.reporting.cells import LOWER_IS_BETTER, Cell, rank
+from ssl_bench.reporting.cells import LOWER_IS_BETTER, Cell
+from ssl_bench.reporting.ranks import rank
 
 Grid = tuple[tuple[Cell | None, ...], ...]
 
@@ -85,7 +86,7 @@ class Table:
         )
 
     def ranked(self) -> Table:
-        """With the best, second and tied cells of every column marked."""
+        """With the ranks of every column, and its best, second and tied cells marked."""
         columns = []
         for j in range(len(self.columns)):
             column = [row[j] for row in self.cells]
@@ -126,6 +127,7 @@ def _plain(cell: Cell) -> dict[str, Any]:
         "verdict": cell.verdict,
         "tolerance": cell.tolerance,
         "reason": cell.reason,
+        "rank": cell.rank or None,
         "marks": list(cell.marks),
         "run_ids": list(cell.run_ids),
     }

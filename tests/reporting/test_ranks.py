@@ -6,7 +6,7 @@ import random
 from itertools import permutations
 
 from ssl_bench.reporting.cells import Cell
-from ssl_bench.reporting.ranks import ordered, ranks
+from ssl_bench.reporting.ranks import ordered, rank, ranks
 
 
 def cell(model: str, value: float, half: float = 0.0, metric: str = "top1", **more: object) -> Cell:
@@ -38,3 +38,15 @@ def test_ranks_are_those_of_all_orders_that_the_intervals_allow() -> None:
                     allowed[c.model].add(place)
         best_worst = {model: (min(places), max(places)) for model, places in allowed.items()}
         assert ranks(cells) == {m: str(a) if a == b else f"{a}–{b}" for m, (a, b) in best_worst.items()}
+
+
+def test_tables_and_pages_say_the_same_rank() -> None:
+    cells = [cell("a", 90, 2), cell("b", 88, 1), cell("c", 80, 1), cell("d", 79.5, 0.2), cell("wide", 85, 9)]
+    marked = rank(cells)
+    assert {one.model: one.rank for one in marked} == ranks(cells)
+    assert [one.marks for one in marked] == [("best",), ("second", "tied"), (), (), ("tied",)]
+    assert [one.rank for one in rank(cells[:1])] == ["1"]
+    # b overlaps the best model, but c, of a narrower interval, is wholly better than it.
+    a, b, c = rank([cell("a", 90, 6), cell("b", 85, 1), cell("c", 88, 1)])
+    assert (a.rank, b.rank, c.rank) == ("1–3", "2–3", "1–2")
+    assert (b.marks, c.marks) == ((), ("second", "tied"))

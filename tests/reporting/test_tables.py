@@ -10,8 +10,9 @@ from results_factory import make_record
 from ssl_bench.errors import SettingsError, UnknownNameError
 from ssl_bench.registry import registry
 from ssl_bench.reporting import cells as module
-from ssl_bench.reporting.cells import Cell, measured, rank
+from ssl_bench.reporting.cells import Cell, measured
 from ssl_bench.reporting.grid import Table
+from ssl_bench.reporting.ranks import rank
 from ssl_bench.reporting.tables import comparison
 from ssl_bench.results.record import IntervalFacts
 
