@@ -12,6 +12,7 @@ from ssl_bench.reporting.site.model_page import write_model_pages
 from ssl_bench.reporting.site.pages import Pages
 from ssl_bench.reporting.site.paper_page import write_paper_pages
 from ssl_bench.reporting.site.task_page import write_task_list, write_task_pages
+from ssl_bench.results.collection import no_collection
 from ssl_bench.results.record import Record
 
 TITLE = "Self-supervised vision leaderboard"
@@ -23,7 +24,11 @@ def write_leaderboard(records: Sequence[Record], out: Path, title: str = TITLE) 
 
     The first page is written last, so that it never points at pages that are not there yet.
     """
-    content = Content.gather(records, title)
+    with no_collection():
+        return _write(Content.gather(records, title), out, title)
+
+
+def _write(content: Content, out: Path, title: str) -> Path:
     pages = Pages(out, title=title, updated=content.updated)
     for name in ("site.css", "site.js", "board.js"):
         pages.copy(name)

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +18,7 @@ from pydantic import ValidationError
 
 from ssl_bench.errors import StoreError
 from ssl_bench.results.atomic import explained, write_file
+from ssl_bench.results.collection import no_collection
 from ssl_bench.results.record import SCHEMA, Record, content_hash, identified, plain
 
 ELSEWHERE = "Choose another folder with --results."
@@ -140,7 +139,7 @@ class Store:
     def _read(self, paths: Iterable[Path], include_partial: bool) -> list[Record]:
         self.damaged = []
         records = []
-        with _no_collection():
+        with no_collection():
             for path in sorted(paths):
                 try:
                     record = read_record(path)
@@ -150,19 +149,6 @@ class Store:
                 if include_partial or not record.partial:
                     records.append(record)
         return sorted(records, key=lambda record: (record.provenance.created, record.run_id))
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without Python's search for cycles: records have none, and it would go through all that are read already again and
-    again (two thirds of the time for 30,000)."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def latest(records: Iterable[Record]) -> list[Record]:

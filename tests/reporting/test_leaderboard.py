@@ -62,7 +62,9 @@ def test_a_folder_of_pages(site: Path) -> None:
     }
     assert {path.stem for path in (site / "papers").iterdir()} == set(registry().papers)
     index = Page(site / "index.html").data
-    assert {path.name for path in (site / "models").iterdir()} == {Path(m["page"]).name for m in index["models"]}
+    assert {f"models/{path.name}" for path in (site / "models").iterdir()} == {
+        address("models", model["model"]) for model in index["models"]
+    }
     assert {path.name for path in (site / "tasks").iterdir()} == {Path(t["page"]).name for t in index["tasks"]}
 
 
@@ -105,8 +107,9 @@ def test_the_data_are_in_the_first_page_once(site: Path) -> None:
     row, column = names.index("mine"), tasks.index("knn_digits")
     assert data["measured"][row][column] == 90.0
     row, column = names.index("dino_vits16"), tasks.index("linear_imagenet")
-    assert (data["measured"][row][column], data["published"][row][str(column)]) == (None, 77.0)
-    assert data["faded"][names.index("yours")] == [tasks.index("knn_digits")]
+    assert data["published"][str(row)][str(column)] == 77.0
+    assert len(data["measured"][row]) <= column
+    assert data["faded"] == {str(names.index("yours")): [tasks.index("knn_digits")]}
     assert [page.path.name for page in pages(site) if 'id="data"' in page.text] == ["index.html"]
 
 
@@ -171,7 +174,7 @@ def test_a_papers_page(site: Path) -> None:
 def test_non_commercial_weights_are_marked(site: Path) -> None:
     assert 'title="CC-BY-NC-4.0: non-commercial use only">NC<' in read(site, address("models", "swav_resnet50"))
     assert "badge" not in read(site, address("models", "dino_vits16"))
-    uses = {model["model"]: model["use"] for model in Page(site / "index.html").data["models"]}
+    uses = {model["model"]: model.get("use") for model in Page(site / "index.html").data["models"]}
     assert (uses["swav_resnet50"], uses["dino_vits16"], uses["mine"]) == ("non-commercial", "any", None)
 
 

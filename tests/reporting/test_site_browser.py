@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from results_factory import make_record
-from site_reader import CHROMIUM, drive, pages
+from site_reader import CHROMIUM, Page, drive, pages
 
 from ssl_bench.reporting.leaderboard import write_leaderboard
 from ssl_bench.results.record import Record
@@ -208,3 +208,23 @@ def test_nothing_hangs_over_the_edge_of_a_phone(site: Path, tmp_path: Path) -> N
     for page in ("index.html", "charts.html", "papers/dino.html", "tasks/knn_imagenet.html", "models/dino_vits16.html"):
         seen = drive(site, page, script, tmp_path, "--window-size=420,800").left
         assert seen["wide"] <= seen["width"] <= 520, page
+
+
+def test_a_thousand_rows_are_shown_a_hundred_at_a_time(tmp_path: Path) -> None:
+    records = [make_record(f"lab{i % 3}_m{i}", top1=20 + i / 4, minute=i % 60) for i in range(250)]
+    site = write_leaderboard(records, tmp_path / "site").parent
+    script = """
+    seen.first = [names().length, names()[0], at("count").textContent, at("more").textContent];
+    at("more").click(); seen.more = names().length;
+    at("everything").click(); seen.all = [names().length, at("more").parentElement.hidden];
+    change("q", "lab0"); seen.found = [names().length, at("count").textContent, at("more").parentElement.hidden];
+    change("q", "lab0_m9"); seen.few = [names().length, at("more").parentElement.hidden];
+    """
+    seen = drive(site, "index.html", HELPERS + script, tmp_path).left
+    assert seen["first"] == [100, "lab0_m249", "250 models, 100 shown", "Show 100 more"]
+    assert seen["more"] == 200
+    assert seen["all"] == [250, True]
+    assert seen["found"] == [84, "84 models", True]
+    assert seen["few"] == [5, True]
+    rows = Page(site / "index.html").rows
+    assert sum(row.startswith("lab") for row in rows) == 250, "without a script all are there"

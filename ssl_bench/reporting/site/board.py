@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,7 +27,7 @@ def write_board(content: Content, pages: Pages) -> None:
             "records": len(content.records),
         },
         columns=[_column(column, content) for column in table.columns],
-        rows=list(zip(models, ([_cell(cell) for cell in row] for row in table.cells), strict=True)),
+        rows=list(zip(models, ([_cell(cell) for cell in without_end(row, bool)] for row in table.cells), strict=True)),
         choices=_choices(models, content),
         legend=legend(cell for _, _, cell in table.filled()),
         data=_data(content, models),
@@ -73,20 +73,19 @@ def _sorted(names: Any) -> list[str]:
 
 
 def _data(content: Content, models: Sequence[About]) -> dict[str, Any]:
-    """``measured[row][column]``: headline value or null, to four decimals; ``published[row]`` and ``faded[row]``: by column
-    number, since few cells have one."""
+    """``measured[row][column]``: headline value or null, to four decimals, rows as long as they have values; a model has the
+    fields that are known; ``published[row]`` (column -> value) and ``faded[row]`` (columns): only where there are some."""
     cells = content.table.cells
+    printed = [{j: cell.published.value for j, cell in enumerate(row) if cell and cell.published} for row in cells]
+    faded = [[j for j, cell in enumerate(row) if cell and NOT_RANKED & set(cell.marks)] for row in cells]
     data = {
         "title": content.title,
         "updated": content.updated,
-        "models": [{**asdict(model), "page": address("models", model.model)} for model in models],
+        "models": [{key: said for key, said in asdict(model).items() if said is not None} for model in models],
         "tasks": [_task(column, content) for column in content.table.columns],
-        "measured": [[_rounded(cell.value) if cell else None for cell in row] for row in cells],
-        "published": [
-            {j: cell.published.value for j, cell in enumerate(row) if cell is not None and cell.published}
-            for row in cells
-        ],
-        "faded": [[j for j, cell in enumerate(row) if cell and NOT_RANKED & set(cell.marks)] for row in cells],
+        "measured": [[_rounded(cell) for cell in without_end(row, _measured)] for row in cells],
+        "published": {i: row for i, row in enumerate(printed) if row},
+        "faded": {i: row for i, row in enumerate(faded) if row},
     }
     made: dict[str, Any] = finite(data)
     return made
@@ -105,5 +104,14 @@ def _task(column: Column, content: Content) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def without_end(row: Sequence[Cell | None], wanted: Callable[[Cell | None], bool]) -> Sequence[Cell | None]:
+    """As far as the last cell that is wanted: of a thousand rows the empty ends would be a third of the page."""
+    return row[: max((j for j, cell in enumerate(row) if wanted(cell)), default=-1) + 1]
+
+
+def _measured(cell: Cell | None) -> bool:
+    return cell is not None and cell.value is not None
+
+
+def _rounded(cell: Cell | None) -> float | None:
+    return None if cell is None or cell.value is None else round(cell.value, 4)

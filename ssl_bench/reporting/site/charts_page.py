@@ -16,8 +16,8 @@ from ssl_bench.reporting.site.content import Content
 from ssl_bench.reporting.site.pages import Pages
 from ssl_bench.results.record import Record
 
-MOST_POINTS = 2000
-"""In one chart: a drawing of more is too heavy for a page, and nothing can be seen in it."""
+MOST_POINTS, MOST_BARS = 1000, 300
+"""In one chart: a drawing of more is too heavy, and nothing can be seen in it. Tasks are left out, but not the first."""
 
 
 def write_charts(content: Content, pages: Pages) -> None:
@@ -36,8 +36,11 @@ def write_charts(content: Content, pages: Pages) -> None:
 def _draw(records: Sequence[Record], folder: Path) -> dict[str, str]:
     """Name of the axis -> drawing; an axis that fewer than two models have is left out."""
     shown = points(records)
-    save(to_svg(bar_chart(_fewer(shown, MOST_POINTS // 4))), folder / "bars.png", folder / "bars.svg")
-    accuracies = [_coloured(point) for point in shown if point.task.rsplit(" · ")[-1] not in DIAGNOSTIC | MACHINE_DEPENDENT]
+    if len(bars := _fewer(shown, MOST_BARS)) <= MOST_BARS:
+        save(to_svg(bar_chart(bars)), folder / "bars.png", folder / "bars.svg")
+    accuracies = [
+        _coloured(point) for point in shown if point.task.rsplit(" · ")[-1] not in DIAGNOSTIC | MACHINE_DEPENDENT
+    ]
     machine, _ = throughputs(records)
     axes = {
         "parameters": ("parameters_m", "million parameters"),
@@ -49,7 +52,7 @@ def _draw(records: Sequence[Record], folder: Path) -> dict[str, str]:
         have = [point for point in accuracies if getattr(point, field)]
         if len({point.model for point in have}) < 2:
             continue
-        drawing = to_svg(scatter_chart(_fewer(several(have)), field=field, title=title))
+        drawing = to_svg(scatter_chart(_fewer(several(have), MOST_POINTS), field=field, title=title))
         file = folder / ("scatter" if name == "parameters" else f"scatter_{name}")
         save(drawing, file.with_suffix(".png"), file.with_suffix(".svg"))
         drawings[name] = _light(drawing)
@@ -75,7 +78,7 @@ def _light(svg: str) -> str:
     )
 
 
-def _fewer(shown: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+def _fewer(shown: Sequence[Point], most: int) -> list[Point]:
     """Whole tasks as long as there is room; at least the first."""
     kept: list[Point] = []
     for task in dict.fromkeys(point.task for point in shown):

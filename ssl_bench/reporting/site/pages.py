@@ -51,6 +51,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
         self._templates.globals |= {"address": address, "anchor": anchor, "generator": GENERATOR, **shared}
         self._templates.filters |= {"breakable": breakable, "code": code}
 

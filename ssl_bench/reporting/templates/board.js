@@ -17,12 +17,12 @@
   const rows = [...body.rows].map((line, i) => {
     const about = data.models[i];
     const text = [about.model, about.method, about.method_family, about.architecture, about.family, about.pretrained_on, about.licence];
-    return { line, about, text: text.join(" ").toLowerCase(), measured: data.measured[i], published: data.published[i], faded: new Set(data.faded[i]) };
+    return { line, about, text: text.join(" ").toLowerCase(), measured: data.measured[i], published: data.published[i] ?? {}, faded: new Set(data.faded[i]) };
   });
 
   // State: what the fields say, the column that sorts, and how many rows are shown ----------------------------------------
   at("about").defaultChecked = at("about").checked = matchMedia("(min-width: 50rem)").matches;
-  const usual = data.measured.length && data.measured[0].length && data.measured[0][0] !== null ? ABOUT.length : 0;
+  const usual = Number.isFinite(data.measured[0]?.[0]) ? ABOUT.length : 0;
   const down = (column) => (column < ABOUT.length ? ABOUT[column][1] === "number" : !data.tasks[column - ABOUT.length].lower_is_better);
   const first = () => ({ column: usual, descending: down(usual) });
   const name = (column) => (column < ABOUT.length ? ABOUT[column][0] : data.tasks[column - ABOUT.length].task);
@@ -55,9 +55,10 @@
     (!at("protocol").value || task.protocol === at("protocol").value) &&
     (!at("dataset").value || task.dataset === at("dataset").value) &&
     (at("printed").checked || hasMeasured[i]);
-  const hasMeasured = data.tasks.map((_, i) => rows.some((row) => row.measured[i] !== null));
+  const isMeasured = (row, i) => i < row.measured.length && row.measured[i] !== null;
+  const hasMeasured = data.tasks.map((_, i) => rows.some((row) => isMeasured(row, i)));
   const value = (row, i) => {
-    if (row.measured[i] !== null) return row.faded.has(i) && !at("faded").checked ? null : row.measured[i];
+    if (isMeasured(row, i)) return row.faded.has(i) && !at("faded").checked ? null : row.measured[i];
     return at("printed").checked ? row.published[i] ?? null : null;
   };
   const allowed = (use, licence) => (licence.startsWith("use:") ? (use ?? "") === licence.slice(4) : false);
@@ -69,7 +70,7 @@
     words.every((word) => text.includes(word));
 
   const key = (row) =>
-    order.column < ABOUT.length ? row.about[ABOUT[order.column][0]] : value(row, order.column - ABOUT.length);
+    order.column < ABOUT.length ? row.about[ABOUT[order.column][0]] ?? null : value(row, order.column - ABOUT.length);
   const compare = (a, b) => {
     const [x, y] = [key(a), key(b)];
     if (x === null || y === null) return (x === null) - (y === null); // missing values last in either direction
