@@ -47,7 +47,7 @@ def bar_chart(shown: Sequence[Point]) -> alt.TopLevelMixin:
     facet = alt.Facet("task:N", title=None, sort=tasks, header=alt.Header(labelFontSize=12, labelFontWeight="bold"))
     panel = alt.layer(bar, interval, label).properties(width=180, height=alt.Step(20))
     chart = panel.facet(facet=facet, columns=3, data=_data(map(asdict, shown))).resolve_scale(x="independent")
-    return _styled(chart)
+    return styled(chart)
 
 
 def scatter_chart(
@@ -69,7 +69,7 @@ def scatter_chart(
     for task in dict.fromkeys(p.task for p in sized):
         here = [point for point in sized if point.task == task]
         panels.append(_scatter_panel(here, task, colour, Frame.around(here, width, height, field), title))
-    return _styled(alt.concat(*panels, columns=columns))
+    return styled(alt.concat(*panels, columns=columns))
 
 
 def _scatter_panel(shown: list[Point], task: str, colour: alt.Color, frame: Frame, title: str) -> alt.LayerChart:
@@ -138,7 +138,7 @@ def _colour(shown: Sequence[Point]) -> alt.Color:
     return alt.Color("method:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
 
 
-def _styled(chart: Any) -> alt.TopLevelMixin:
+def styled(chart: Any) -> alt.TopLevelMixin:
     made: alt.TopLevelMixin = (
         chart.configure(font="system-ui, Helvetica, Arial, sans-serif", padding=12)
         .configure_view(stroke=None)
