@@ -22,7 +22,7 @@ from ssl_bench.results.collection import no_collection
 from ssl_bench.results.record import SCHEMA, Record, content_hash, identified, plain
 
 ELSEWHERE = "Choose another folder with --results."
-_RUN_ID = re.compile(r"\d{8}T\d{6}-([0-9a-f]{8})")
+RUN_ID = re.compile(r"\d{8}T\d{6}-([0-9a-f]{8})")
 
 
 class Store:
@@ -183,9 +183,11 @@ def read_record(path: Path) -> Record:
         raise StoreError(f"{path}: is no result record: {field}: {first['msg']}.") from None
     except ValueError as error:
         raise StoreError(f"{path}: is damaged: {error}.") from None
-    claimed = _RUN_ID.fullmatch(record.run_id)
+    claimed = RUN_ID.fullmatch(record.run_id)
     if claimed and claimed[1] != content_hash(content):
         raise StoreError(f"{path}: was changed after it was written (its content does not fit its run id).")
+    if record.run_id != path.stem:
+        raise StoreError(f"{path}: was changed after it was written (it says run id {record.run_id!r}).")
     return record
 
 
