@@ -56,6 +56,17 @@ def table(
     format_: Annotated[
         options.Format, flag("--format", help="rich, md, csv, latex, html or json.")
     ] = options.Format.rich,
+    columns: Annotated[
+        list[str] | None,
+        flag(
+            "--columns",
+            help="About the models: method, family, architecture, parameters, pretraining, epochs, licence; comma list.",
+        ),
+    ] = None,
+    by: Annotated[str | None, flag("--by", help="Headings: protocol (above tasks) or paper (above models).")] = None,
+    leave_out: Annotated[
+        list[str] | None, flag("--leave-out", help="Numbers not to show: stale, partial, custom; comma list.")
+    ] = None,
     results: options.Results = None,
     include: options.Include = None,
     json: options.Json = False,
@@ -64,14 +75,20 @@ def table(
     options.include(include)
     from ssl_bench.cli.console import note
     from ssl_bench.errors import SettingsError
+    from ssl_bench.reporting.layout import grouped, left_in, with_columns
+    from ssl_bench.reporting.names import split_names
     from ssl_bench.reporting.tables import comparison
 
     if table_ is not None and paper is None:
         raise SettingsError("--table needs --paper.", "For example: ssl-bench table --paper dino --table 2")
     store = open_store(results)
-    records = store.all()
+    records = left_in(store.all(), split_names(leave_out))
     warn_of_damage(store)
     made = comparison(records, models=models, tasks=tasks, paper=paper, table=table_)
+    if columns:
+        made = with_columns(made, records, split_names(columns))
+    if by:
+        made = grouped(made, by)
     if not records:
         note(f"No records in {store.root} yet: `ssl-bench run` writes them.")
     print_table(made, options.Format.json if json else format_)

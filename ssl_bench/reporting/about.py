@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ssl_bench.cards import ModelCard, PublishedRow
 from ssl_bench.licences import commercial, non_commercial
@@ -64,16 +65,23 @@ def about(model: str, record: Record | None = None, row: PublishedRow | None = N
     )
 
 
-COLUMNS: dict[str, Callable[[About], str | float | None]] = {
-    "method": lambda a: a.method,
-    "family": lambda a: a.method_family,
-    "architecture": lambda a: a.architecture,
-    "parameters": lambda a: a.parameters_m,
-    "pretraining": lambda a: a.pretrained_on,
-    "epochs": lambda a: a.epochs,
-    "licence": lambda a: a.licence,
+class Column(NamedTuple):
+    """A heading, and what stands below it."""
+
+    heading: str
+    of: Callable[[About], str | float | None]
+
+
+COLUMNS = {
+    "method": Column("method", lambda a: a.method),
+    "family": Column("family", lambda a: a.method_family),
+    "architecture": Column("architecture", lambda a: a.architecture),
+    "parameters": Column("M params", lambda a: a.parameters_m),
+    "pretraining": Column("pretrained on", lambda a: a.pretrained_on),
+    "epochs": Column("epochs", lambda a: a.epochs),
+    "licence": Column("licence", lambda a: a.licence),
 }
-"""What ``table --columns`` can show; parameters in millions."""
+"""What ``table --columns`` can show."""
 
 
 def card_of(model: str) -> ModelCard | None:

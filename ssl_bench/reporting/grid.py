@@ -10,20 +10,22 @@ from ssl_bench.reporting.cells import LOWER_IS_BETTER, Cell
 from ssl_bench.reporting.ranks import rank
 
 Grid = tuple[tuple[Cell | None, ...], ...]
+Fact = str | float | None
 
 
 @dataclass(frozen=True)
 class Line:
     """A row: a model of ours, or a row of a paper's table (``model`` None where no model here is the same).
 
-    Neighbours of one ``group`` stand below one heading; empty: no heading. ``facts``: one text for each of the table's facts.
+    Neighbours of one ``group`` stand below one heading; empty: no heading. ``facts``: one for each of the table's, None where
+    nobody states it.
     ``notes``: numbers of the table's notes about it, from 1.
     """
 
     label: str
     model: str | None
     group: str = ""
-    facts: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     notes: tuple[int, ...] = ()
 
 

@@ -85,12 +85,8 @@ def _cell(runs: Mapping[tuple[str, str], list[Record]], number: PublishedNumber 
 
 
 def _line(row: PublishedRow, table: PublishedTable, notes: Notes) -> Line:
-    facts = tuple(_text(getattr(row, fact)) for fact in table.facts)
+    facts = tuple(getattr(row, fact) for fact in table.facts)
     return Line(f"{row.method} {row.arch}".strip(), row.model, row.group, facts, notes.of(row.note, row.differs))
-
-
-def _text(fact: str | float | None) -> str:
-    return "" if fact is None else fact if isinstance(fact, str) else f"{fact:g}"
 
 
 def _only(table: Table, models: list[str], tasks: list[str]) -> Table:

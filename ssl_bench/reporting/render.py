@@ -8,13 +8,13 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_bench.errors import SettingsError
 from ssl_bench.reporting.grid import Table
 from ssl_bench.reporting.terminal import as_rich as as_rich
-from ssl_bench.reporting.text import Words, legend, marker, spans, words
+from ssl_bench.reporting.text import Words, fact_text, legend, marker, spans, words
 
 
 def render(table: Table, format: str, width: int = 120) -> str:
@@ -35,7 +35,12 @@ def _plain_rich(table: Table, width: int) -> str:
 
 
 def _markdown(table: Table) -> str:
-    emphasis: dict[str, Callable[[str], str]] = {"best": "**{}**".format, "second": "<u>{}</u>".format, "": str}
+    emphasis: dict[str, Callable[[str], str]] = {
+        "best": "**{}**".format,
+        "second": "<u>{}</u>".format,
+        "faded": "*{}*".format,
+        "": str,
+    }
 
     def cell(said: Words) -> str:
         value = emphasis[said.emphasis](escape_markdown(said.value)) if said.value else ""
@@ -53,7 +58,7 @@ def _markdown(table: Table) -> str:
             lines.append(
                 _pipes([f"*{escape_markdown(group)}*" * bool(group), *([""] * (len(table.facts) + len(heads)))])
             )
-        said = [escape_markdown(text) for text in [line.label + marker(line.notes), *line.facts]]
+        said = [escape_markdown(text) for text in [line.label + marker(line.notes), *map(fact_text, line.facts)]]
         lines.append(_pipes([*said, *(cell(words(c, table.brackets)) for c in row)]))
     if notes := _legend(table):
         lines += ["", escape_markdown("; ".join(notes))]
@@ -90,8 +95,8 @@ def finite(value: Any) -> Any:
 
 
 def _latex(table: Table) -> str:
-    """For the package booktabs; best bold, second underlined."""
-    emphasis = {"best": r"\textbf{", "second": r"\underline{"}
+    """For the packages booktabs and xcolor; best bold, second underlined, what is not ranked grey."""
+    emphasis = {"best": r"\textbf{", "second": r"\underline{", "faded": r"\textcolor{gray}{"}
 
     def cell(said: Words) -> str:
         opened = emphasis.get(said.emphasis, "")
@@ -99,11 +104,17 @@ def _latex(table: Table) -> str:
         return value + escape_latex(said.one_line[len(said.value) :])
 
     width = 1 + len(table.facts) + len(table.columns)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
+    lines = [
+        "% needs \\usepackage{booktabs,xcolor}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(table.title)}}}",
+    ]
     lines += [rf"\begin{{tabular}}{{l{'l' * len(table.facts)}{'r' * len(table.columns)}}}", r"\toprule"]
     if headings := spans([column.group for column in table.columns]):
         over = [rf"\multicolumn{{{n}}}{{c}}{{{escape_latex(text)}}}" for text, n in headings]
         lines.append(" & ".join(["", *([""] * len(table.facts)), *over]) + r" \\")
+        lines.append(_rules(headings, 2 + len(table.facts)))
     heads = ["Model", *table.facts, *(column.label + marker(column.notes) for column in table.columns)]
     lines += [" & ".join(map(escape_latex, heads)) + r" \\", r"\midrule"]
     group = ""
@@ -111,7 +122,7 @@ def _latex(table: Table) -> str:
         if line.group != group:
             group = line.group
             lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape_latex(group)}}}}} \\")
-        said = [escape_latex(text) for text in [line.label + marker(line.notes), *line.facts]]
+        said = [escape_latex(text) for text in [line.label + marker(line.notes), *map(fact_text, line.facts)]]
         lines.append(" & ".join([*said, *(cell(words(c, table.brackets)) for c in row)]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     if notes := [*filter(None, ["; ".join(_legend(table))]), *_below(table)]:
@@ -119,12 +130,22 @@ def _latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
+def _rules(headings: Sequence[tuple[str, int]], first: int) -> str:
+    """A line below each heading; ``first``: number of the first column below them."""
+    rules = []
+    for text, columns in headings:
+        rules += [rf"\cmidrule(lr){{{first}-{first + columns - 1}}}"] * bool(text)
+        first += columns
+    return " ".join(rules)
+
+
 def _html(table: Table) -> str:
     """A ``<table>`` without styles, to be put into a page."""
-    emphasis = {"best": ("<strong>", "</strong>"), "second": ("<u>", "</u>"), "": ("", "")}
+    emphasis = {"best": ("<strong>", "</strong>"), "second": ("<u>", "</u>")}
+    emphasis["faded"] = ('<span style="color: gray">', "</span>")
 
     def cell(said: Words) -> str:
-        before, after = emphasis[said.emphasis]
+        before, after = emphasis.get(said.emphasis, ("", ""))
         value = before + html.escape(said.value) + after if said.value else ""
         return f"<td>{value}{html.escape(said.one_line[len(said.value) :])}</td>"
 
@@ -139,7 +160,7 @@ def _html(table: Table) -> str:
         if line.group != group:
             group = line.group
             rows.append(f'<tr><th scope="rowgroup" colspan="{len(names)}">{html.escape(group)}</th></tr>')
-        facts = "".join(f"<td>{html.escape(fact)}</td>" for fact in line.facts)
+        facts = "".join(f"<td>{html.escape(fact_text(fact))}</td>" for fact in line.facts)
         cells = "".join(cell(words(c, table.brackets)) for c in row)
         label = html.escape(line.label + marker(line.notes))
         rows.append(f'<tr><th scope="row">{label}</th>{facts}{cells}</tr>')

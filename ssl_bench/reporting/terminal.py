@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssl_bench.reporting.grid import Table
-from ssl_bench.reporting.text import legend, marker, words
+from ssl_bench.reporting.text import fact_text, legend, marker, words
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
-STYLES = {"best": "bold green", "second": "green", "": ""}
+STYLES = {"best": "bold green", "second": "green", "faded": "dim italic", "": ""}
 LONGEST_WORD = 24
 """A longer word of a heading is cut rather than making its column wider."""
 GAP = 3
@@ -62,7 +62,7 @@ def _labels_width(table: Table) -> int:
     labels = max((len(line.label + marker(line.notes)) for line in table.lines), default=0)
     facts = [
         max(map(len, [heading, *texts]))
-        for heading, *texts in zip(table.facts, *(x.facts for x in table.lines), strict=True)
+        for heading, *texts in zip(table.facts, *(map(fact_text, x.facts) for x in table.lines), strict=True)
     ]
     return (
         max(labels, max((len(line.group) for line in table.lines), default=0)) + sum(fact + GAP for fact in facts) + GAP
@@ -91,7 +91,7 @@ def _block(table: Table, fold: bool) -> RichTable:
             made.add_row(Text(line.group, style="italic"))
             before = line.group
         label = Text(line.label).append(marker(line.notes), style="dim")
-        made.add_row(label, *map(Text, line.facts), *(_cell(table, cell) for cell in row))
+        made.add_row(label, *(Text(fact_text(fact)) for fact in line.facts), *(_cell(table, cell) for cell in row))
     return made
 
 

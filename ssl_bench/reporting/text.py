@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ssl_bench.reporting.cells import MEANING, Cell, Mark
+from ssl_bench.reporting.cells import MEANING, NOT_RANKED, Cell, Mark
 
 PERCENT = ("top", "mean_per_class", "accuracy", "jaccard", "miou", "map", "ap")
 """First parts of the names of metrics that are percentages: one decimal, as papers print them."""
@@ -43,10 +43,11 @@ class Words:
 
 
 def words(cell: Cell | None, brackets: bool = False) -> Words:
-    """``emphasis``: best, second or nothing. ``brackets``: the published number without a word, in brackets."""
+    """``emphasis``: best, second, faded (a number that is not ranked) or nothing. ``brackets``: the published number without a word, in brackets."""
     if cell is None:
         return Words("", "", "", "")
-    emphasis = "best" if "best" in cell.marks else "second" if "second" in cell.marks else ""
+    faded = cell.value is not None and NOT_RANKED & set(cell.marks)
+    emphasis = "faded" if faded else next((mark for mark in ("best", "second") if mark in cell.marks), "")
     symbols = "".join(symbol for mark, symbol in SYMBOLS.items() if mark in cell.marks)
     published = published_text(cell)
     published = f"({published.removeprefix('paper ')})" if brackets and published else published
@@ -67,6 +68,11 @@ def spans(groups: Sequence[str]) -> list[tuple[str, int]]:
         else:
             found.append((group, 1))
     return found if any(groups) else []
+
+
+def fact_text(fact: str | float | None) -> str:
+    """A fact of a row; nothing where nobody states it."""
+    return "" if fact is None else fact if isinstance(fact, str) else f"{fact:g}"
 
 
 def measured_text(cell: Cell) -> str:

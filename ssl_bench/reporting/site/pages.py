@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_bench._version import __version__
+from ssl_bench.reporting.text import fact_text
 from ssl_bench.results.atomic import explained, write_text
 from ssl_bench.results.store import safe_name
 
@@ -53,7 +54,7 @@ class Pages:
         )
         self._templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
         self._templates.globals |= {"address": address, "anchor": anchor, "generator": GENERATOR, **shared}
-        self._templates.filters |= {"breakable": breakable, "code": code}
+        self._templates.filters |= {"breakable": breakable, "code": code, "fact": fact_text}
 
     def write(self, path: str, template: str, **values: Any) -> Path:
         """Render ``template`` into ``path``; ``root`` leads from there back to the site's folder."""

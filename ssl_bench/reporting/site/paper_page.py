@@ -12,7 +12,7 @@ from ssl_bench.reporting.model_facts import paper_link
 from ssl_bench.reporting.papers import paper_table
 from ssl_bench.reporting.site.content import Content, grouped
 from ssl_bench.reporting.site.pages import Pages, address
-from ssl_bench.reporting.text import legend, number, signed, words
+from ssl_bench.reporting.text import legend, number, signed, spans, words
 
 WRITTEN_OUT = "?✓✗"
 """Symbols whose meaning stands beside the number in words."""
@@ -37,7 +37,7 @@ def _table(name: str, table: Table, content: Content) -> dict[str, Any]:
         "title": table.title,
         "facts": table.facts,
         "columns": table.columns,
-        "headings": headings([column.group for column in table.columns]),
+        "headings": spans([column.group for column in table.columns]),
         "rows": [
             (line, opens, line.model if line.model in content.models else None, list(map(_cell, row)))
             for (line, opens), row in zip(with_headings(table.lines), table.cells, strict=True)
@@ -64,17 +64,6 @@ def _cell(cell: Cell | None) -> dict[str, Any] | None:
         "difference": signed(cell.difference, cell.metric) if cell.difference is not None else "",
         "verdict": cell.verdict if cell.verdict in {"reproduced", "deviates"} else "",
     }
-
-
-def headings(groups: Sequence[str]) -> list[tuple[str, int]]:
-    """Neighbouring columns of one heading: (heading, how many); empty where no column has one."""
-    found: list[tuple[str, int]] = []
-    for group in groups:
-        if found and found[-1][0] == group:
-            found[-1] = (group, found[-1][1] + 1)
-        else:
-            found.append((group, 1))
-    return found if any(groups) else []
 
 
 def with_headings(lines: Sequence[Line]) -> list[tuple[Line, str]]:
