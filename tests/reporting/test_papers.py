@@ -57,8 +57,8 @@ def test_dino_table_2_has_the_blocks_and_facts_of_the_paper() -> None:
     table = made("dino", "2")
     assert table.facts == ("M params",)
     assert [(line.group, line.facts) for line in table.lines if line.label in {"DINO RN50", "DINO ViT-B/8"}] == [
-        ("", ("23",)),
-        ("Comparison across architectures", ("85",)),
+        ("", (23.0,)),
+        ("Comparison across architectures", (85.0,)),
     ]
     assert labels(table)[:2] == ["Supervised RN50", "SimCLR RN50"]
 
@@ -112,7 +112,7 @@ def test_a_measured_cell_has_difference_interval_and_verdict() -> None:
     assert (row["verdict"], row["row_group"], row["M params"]) == (
         "deviates",
         "Comparison across architectures",
-        "21",
+        21.0,
     )
     assert row["tolerance"] == pytest.approx(0.3)
 
