@@ -29,6 +29,7 @@ VERBS = {
     "export": "ssl_bench.cli.export",
     "figure": "ssl_bench.cli.figures",
     "check": "ssl_bench.cli.check",
+    "submit": "ssl_bench.cli.submit",
     "data": "ssl_bench.cli.data",
     "cache": "ssl_bench.cli.cache",
     "doctor": "ssl_bench.cli.doctor",

@@ -46,7 +46,7 @@ def check(
         return
     compute = Compute(device=resolve_device(device), progress=Bars())
     began, found = time.monotonic(), []
-    for name in _models_of(plugin):
+    for name in models_of(plugin):
         with compute.progress.bar(f"checking {name}", len(TASKS["image"])) as advance:
             for finding in findings_of(name, compute, weights):
                 found.append((name, finding))
@@ -108,7 +108,7 @@ def _suggest(place: str, json: bool) -> None:
     raise typer.Exit(0 if card else 2)
 
 
-def _models_of(plugin: str) -> list[str]:
+def models_of(plugin: str) -> list[str]:
     """The models that a file brings, or the name itself."""
     from ssl_bench.errors import PluginError
     from ssl_bench.registry import registry

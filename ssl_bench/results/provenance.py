@@ -66,6 +66,26 @@ def checkout_state(folder: Path) -> tuple[str | None, bool | None]:
     return commit, None if changes is None else bool(changes)
 
 
+def file_state(file: Path) -> tuple[str | None, bool | None]:
+    """(commit, whether the repository that ``file`` lies in has changes or does not have the file); (None, None) in none.
+
+    Changes are those of tracked files anywhere in the repository: a plugin may import any of them.
+    """
+    top = _git(file.resolve().parent, "rev-parse", "--show-toplevel")
+    commit = None if top is None else _git(Path(top), "rev-parse", "HEAD")
+    if top is None:
+        return None, None
+    tracked = _git(Path(top), "ls-files", "--error-unmatch", str(file.resolve())) is not None
+    changes = _git(Path(top), "status", "--porcelain", "--untracked-files=no")
+    return commit, commit is None or not tracked or changes is None or bool(changes)
+
+
+def environment() -> list[str]:
+    """``name==version`` of every installed package, as ``pip freeze`` has it without addresses and paths."""
+    found = {(d.metadata["Name"] or "").lower(): d.version for d in metadata.distributions()}
+    return [f"{name}=={version}" for name, version in sorted(found.items()) if name]
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git answers, or None where there is no git or it refuses (a foreign owner, no commit yet)."""
     try:
