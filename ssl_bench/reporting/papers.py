@@ -14,6 +14,7 @@ from ssl_bench.reporting.published import PublishedNumber, find_table, numbers
 from ssl_bench.reporting.verdicts import summary
 from ssl_bench.results.record import Record
 
+IN_BRACKETS = "In brackets: the paper's number, and how far ours is from it."
 FACTS = {
     "params_m": "M params",
     "epochs": "epochs",
@@ -53,7 +54,7 @@ def paper_table(
     made = _only(made, models, tasks)
     said = summary(cell for _, _, cell in made.filled())
     remarks = [
-        "In brackets: the paper's number, and how far ours is from it.",
+        IN_BRACKETS,
         said,
         f"All values: {printed.note}." * bool(printed.note),
     ]

@@ -169,6 +169,7 @@ def test_a_papers_page(site: Path) -> None:
     assert "Comparison across architectures" in table
     assert "2 of 73 numbers measured here" not in text
     assert "3 of 73 numbers measured here" in text
+    assert "In brackets" not in text
 
 
 def test_non_commercial_weights_are_marked(site: Path) -> None:

@@ -9,7 +9,7 @@ from ssl_bench.registry import registry
 from ssl_bench.reporting.cells import Cell
 from ssl_bench.reporting.grid import Line, Table
 from ssl_bench.reporting.model_facts import paper_link
-from ssl_bench.reporting.papers import paper_table
+from ssl_bench.reporting.papers import IN_BRACKETS, paper_table
 from ssl_bench.reporting.site.content import Content, grouped
 from ssl_bench.reporting.site.pages import Pages, address
 from ssl_bench.reporting.text import legend, number, signed, spans, words
@@ -45,7 +45,7 @@ def _table(name: str, table: Table, content: Content) -> dict[str, Any]:
         "printed": sum(cell.published is not None for cell in cells),
         "measured": sum(cell.value is not None for cell in cells),
         "linked": {column.task for column in table.columns if column.task in content.tasks},
-        "remarks": table.remarks,
+        "remarks": [remark for remark in table.remarks if remark != IN_BRACKETS],
         "notes": table.notes,
         "legend": legend(cells),
     }
