@@ -77,19 +77,24 @@ def load_state(path: Path, plan: Plan, parts: dict[str, Any]) -> Progressed:
     """
     if not path.exists():
         return Progressed()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        recipe = RecipeCard.model_validate_json(state["recipe"])
-    except Exception as error:
-        raise TrainingError(
-            f"{path}: is not a training state that can be resumed ({type(error).__name__}).",
-            "Remove it to start afresh, or choose another --out.",
-        ) from error
+    recipe, state = read_state(path)
     found = {"images": state["images"], "processes": state["processes"]}
     _same_run(path, plan, recipe, found)
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return Progressed(**state["progressed"])
+
+
+def read_state(path: Path) -> tuple[RecipeCard, dict[str, Any]]:
+    """The recipe of a saved state, and all of it; ``state["method"]`` are the weights of the method, decoder and all."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return RecipeCard.model_validate_json(state["recipe"]), state
+    except Exception as error:
+        raise TrainingError(
+            f"{path}: is not a training state that can be resumed ({type(error).__name__}).",
+            "Remove it to start afresh, or choose another --out.",
+        ) from error
 
 
 def _same_run(path: Path, plan: Plan, recipe: RecipeCard, found: dict[str, int]) -> None:
