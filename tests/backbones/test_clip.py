@@ -81,8 +81,13 @@ def test_both_towers_equal_open_clip(arch: str, args: dict, tensors: Tensors, tm
     backbone, theirs = load(tensors, tmp_path, arch, args), built_directly(tensors, arch, args)
     texts = torch.tensor([[48, 3, 9, 49, *[0] * 73], [48, 7, 49, *[0] * 74]])
     with torch.no_grad():
-        torch.testing.assert_close(backbone(IMAGES), theirs.encode_image(IMAGES))
-        torch.testing.assert_close(backbone.encode_text(texts), theirs.encode_text(texts))
+        # Tensors that stay mapped in the file lie otherwise in memory, and convolutions add up in another order.
+        pairs = [
+            (backbone(IMAGES), theirs.encode_image(IMAGES)),
+            (backbone.encode_text(texts), theirs.encode_text(texts)),
+        ]
+    for found, expected in pairs:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert backbone.logit_scale == pytest.approx(theirs.logit_scale.exp().item())
 
 
