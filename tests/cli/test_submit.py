@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command import Done, ssl_bench
+from results_factory import make_record
 
 from ssl_bench.results import provenance
 from ssl_bench.results.pack import OATH, read_manifest
@@ -253,3 +254,18 @@ def test_review_runs_no_code_and_needs_no_torch(tmp_path: Path) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert "there is no such folder" in review(tmp_path).err
     assert "Give a plugin, card or model" in ssl_bench("submit").err
+
+
+def test_an_edited_record_is_named_and_left_out_of_tables_and_leaderboard(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    store.save(make_record("honest_vits16", top1=70.0))
+    path = store.save(make_record("edited_vits16", top1=60.0))
+    path.write_text(path.read_text().replace("60.0", "99.9"))
+    table = ssl_bench("table", "--results", store.root, "--format", "csv")
+    site = ssl_bench("leaderboard", "--results", store.root, "--out", tmp_path / "site")
+    for done in (table, site):
+        assert done.code == 0
+        assert f"Left out: {path}: was changed after it was written" in done.err
+    assert "honest_vits16" in table.out
+    assert "edited_vits16" not in table.out
+    assert "edited_vits16" not in (tmp_path / "site" / "index.html").read_text()
