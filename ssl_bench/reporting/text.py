@@ -8,7 +8,21 @@ from dataclasses import dataclass
 
 from ssl_bench.reporting.cells import MEANING, NOT_RANKED, Cell, Mark
 
-PERCENT = ("top", "mean_per_class", "accuracy", "jaccard", "miou", "map", "ap")
+PERCENT = (
+    "top",
+    "mean_per_class",
+    "accuracy",
+    "jaccard",
+    "miou",
+    "map",
+    "ap",
+    "delta",
+    "jf_",
+    "roc_auc",
+    "overall_f1",
+    "per_class_f1",
+    "mean_class_f1",
+)
 """First parts of the names of metrics that are percentages: one decimal, as papers print them."""
 SYMBOLS: dict[Mark, str] = {
     "tied": "≈",
@@ -76,14 +90,14 @@ def fact_text(fact: str | float | None) -> str:
 
 
 def measured_text(cell: Cell) -> str:
-    """``93.4 ±1.2``: the larger half of the interval, or the standard deviation over seeds."""
+    """``93.4 ±1.2``: the larger half of the interval; over several seeds ``93.4 ±0.2 (n=3)``, mean and standard deviation."""
     if cell.value is None:
         return ""
     text = number(cell.value, cell.metric)
     if cell.low is None or cell.high is None:
         return text
-    half = max(cell.value - cell.low, cell.high - cell.value)
-    return f"{text} ±{number(half, cell.metric)}"
+    half = number(max(cell.value - cell.low, cell.high - cell.value), cell.metric)
+    return f"{text} ±{half}" + (f" (n={cell.seeds})" if cell.seeds > 1 else "")
 
 
 def published_text(cell: Cell) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ssl_bench.results.statistics import Interval
 Score = Callable[[np.ndarray], float]
 """(N,) how often each image is drawn -> the score on that sample, NaN where it has none."""
 POWER = 0.8
+KIND = "paired, bootstrap"
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,25 @@ def paired_means_per_class(
 
 
 def by_standard_error(difference: float, error: float, images: int, level: float = 0.95) -> Paired:
-    """Interval and test from the normal distribution with standard error s, so that the two agree::
+    """Interval and test from Student's t with n - 1 degrees of freedom, n ``images``, so that the two agree; of a mean over
+    images it is the paired t-test::
 
-        d  +-  z s,      p = 2 (1 - Phi(|d| / s)),      smallest = (z_(1+level)/2 + z_power) s
+        s = error sqrt(n / (n - 1)),   d  +-  t_(1+level)/2 s,   p = 2 P(t > |d| / s),   smallest = (t_(1+level)/2 + t_power) s
 
-    The p-value is at least 2^(1 - images), that of a sign test when all images say the same.
+    ``error``: standard deviation of the bootstrap, which divides by n. The p-value is at least 2^(1 - n), that of a sign test
+    when all images say the same. One image shows nothing.
     """
-    normal = NormalDist()
-    z = normal.inv_cdf(0.5 + level / 2)
-    p_value = 1.0 if difference == 0 else math.erfc(abs(difference) / error / math.sqrt(2)) if error else 0.0
+    from scipy.stats import t as student
+
+    if images < 2:
+        return Paired(difference, Interval(-math.inf, math.inf, level, KIND), 1.0, math.nan)
+    s = error * math.sqrt(images / (images - 1))
+    t = student(images - 1)
+    margin = float(t.ppf(0.5 + level / 2)) * s
+    p_value = 1.0 if difference == 0 else 2 * float(t.sf(abs(difference) / s)) if s else 0.0
     return Paired(
         difference,
-        Interval(difference - z * error, difference + z * error, level, "paired, bootstrap"),
-        min(1.0, max(p_value, 2.0 ** (1 - images))),
-        (z + normal.inv_cdf(POWER)) * error,
+        Interval(difference - margin, difference + margin, level, KIND),
+        max(p_value, 2.0 ** (1 - images)),
+        margin + float(t.ppf(POWER)) * s,
     )

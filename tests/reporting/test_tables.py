@@ -14,6 +14,7 @@ from ssl_bench.reporting.cells import Cell, measured
 from ssl_bench.reporting.grid import Table
 from ssl_bench.reporting.ranks import rank
 from ssl_bench.reporting.tables import comparison
+from ssl_bench.reporting.text import measured_text
 from ssl_bench.results.record import IntervalFacts
 
 
@@ -61,6 +62,7 @@ def test_several_seeds_give_mean_and_deviation() -> None:
     assert found.value == pytest.approx(mean(values))
     assert found.std == pytest.approx(stdev(values))
     assert found.seeds == 3
+    assert measured_text(found) == "91.7 ±1.5 (n=3)"
     assert (found.low, found.high) == pytest.approx((mean(values) - stdev(values), mean(values) + stdev(values)))
     assert set(found.run_ids) == {record.run_id for record in records}
 

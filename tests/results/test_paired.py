@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, ttest_rel
+from scipy.stats import bootstrap, ttest_1samp, ttest_rel
 
 from ssl_bench.protocols.metrics.average_precision import mean_average_precision
 from ssl_bench.protocols.metrics.detection import THRESHOLDS, Table
@@ -34,6 +34,17 @@ def test_difference_of_means_agrees_with_scipy() -> None:
 
 
 @settings(deadline=None)
+@given(st.integers(3, 200), st.integers(0, 1000))
+def test_the_standard_error_of_a_mean_gives_the_paired_t_test(images: int, seed: int) -> None:
+    gain = np.random.default_rng(seed).standard_normal(images) + 0.2
+    found = by_standard_error(float(gain.mean()), float(gain.std() / images**0.5), images)
+    expected = ttest_1samp(gain, 0)
+    assert found.p_value == pytest.approx(max(expected.pvalue, 2.0 ** (1 - images)))
+    limits = expected.confidence_interval(0.95)
+    assert (found.interval.low, found.interval.high) == pytest.approx((limits.low, limits.high))
+
+
+@settings(deadline=None)
 @given(st.floats(-20, 20), st.floats(0.01, 10), st.integers(2, 1000))
 def test_interval_and_p_value_agree(difference: float, error: float, images: int) -> None:
     found = by_standard_error(difference, error, images)
@@ -51,6 +62,8 @@ def test_nothing_to_tell_apart() -> None:
     # Every one of five images says the same: no test of five images can be surer than a sign test.
     found = paired_scores(5, of_values(np.full(5, 0.6)).score(), of_values(np.full(5, 0.5)).score())
     assert found.p_value == 2**-4
+    alone = paired_scores(1, of_values(np.ones(1)).score(), of_values(np.zeros(1)).score())
+    assert (alone.p_value, alone.interval.low, alone.interval.high) == (1, -np.inf, np.inf)
 
 
 def test_a_hypothesis_that_holds_is_rejected_as_rarely_as_said() -> None:
