@@ -46,6 +46,22 @@ def test_compare_is_paired(results: Path) -> None:
     assert row["p_value"] == pytest.approx(2 * 0.5**20)  # exact McNemar: 20 against 0
 
 
+def test_compare_takes_many_models_or_one_reference(results: Path) -> None:
+    Store(results).save(
+        make_record("mae_vitb16", "knn_digits", 70.0, n_test=100),
+        {"index": np.arange(100), "label": np.zeros(100, int), "prediction": np.arange(100) % 10 // 7},
+    )
+    rows = ssl_bench("compare", "*", "--results", results, "--json").json
+    assert len(rows) == 3
+    assert all(row["p_adjusted"] >= row["p_value"] for row in rows)
+    rows = ssl_bench("compare", "*", "--reference", "mae_vitb16", "--results", results, "--json").json
+    assert {row["model_b"] for row in rows} == {"mae_vitb16"}
+    shown = ssl_bench("compare", "raw_pixels,random_vits16", "--results", results)
+    assert "-20.00" in shown.out
+    assert "2e-06" in shown.out
+    assert "smallest difference" in shown.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -54,6 +70,7 @@ def test_compare_is_paired(results: Path) -> None:
         (["table", "--paper", "dino", "--table", "99"], "2"),
         (["table", "--format", "word"], "latex"),
         (["compare", "raw_pixels", "nobody"], "nobody"),
+        (["compare", "raw_pixels"], "needs two models"),
     ],
 )
 def test_wrong_arguments(results: Path, arguments: list[str], says: str) -> None:

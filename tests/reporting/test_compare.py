@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from ssl_bench.errors import SettingsError, StoreError, UnknownNameError
+from ssl_bench.protocols.metrics.detection import Table
 from ssl_bench.reporting.compare import compare_models
-from ssl_bench.results.parts import of_values
+from ssl_bench.results.parts import of_detections, of_lists, of_values
 from ssl_bench.results.record import DatasetFacts
 from ssl_bench.results.statistics import smallest_difference
 from ssl_bench.results.store import Store
@@ -145,3 +148,22 @@ def test_unknown_models_and_nothing_in_common(store: Store) -> None:
         compare_models(store, ["dino_vits61", "mae_vitb16"])
     with pytest.raises(StoreError, match="share no task and seed"):
         compare_models(store, ["dino_vits16", "mae_vitb16"])
+
+
+def test_no_comparison_imports_torch(store: Store) -> None:
+    table = Table(np.ones((4, 2), int), [(np.arange(4), np.ones((4, 10), np.int8))] * 2, "points101")
+    rng = np.random.default_rng(0)
+    for model in ("a", "b"):
+        store.save(make_record(model, "detect_coco", primary="ap"), of_detections(table, 10).arrays)
+        lists = of_lists(np.eye(4, dtype=int), rng.random((4, 4)), "step")
+        store.save(make_record(model, "svm_voc07", primary="map"), lists.arrays)
+        store.save(make_record(model), make_predictions())
+    code = (
+        "import sys\n"
+        "from ssl_bench.reporting.compare import compare_models\n"
+        "from ssl_bench.results.store import Store\n"
+        "found, left_out = compare_models(Store(sys.argv[1]), ['a', 'b'])\n"
+        "print(len(found), left_out, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 [] False\n"
