@@ -61,9 +61,8 @@ def check_before(submission: Submission) -> None:
     if facts := pack.missing_facts(card):
         reasons.append(f"the card of {card.name} does not say: {'; '.join(facts)}")
     if reasons:
-        raise SubmissionError(
-            f"Model {submission.model} cannot be submitted: {'. '.join(reasons)}.", f"What is declared:\n{pack.OATH}"
-        )
+        shown = None if submission.declared_by.strip() else f"What is declared:\n{pack.OATH}"
+        raise SubmissionError(f"Model {submission.model} cannot be submitted: {'; '.join(reasons)}.", shown)
 
 
 def evaluate(
@@ -97,6 +96,7 @@ def write_pack(submission: Submission, records: Sequence[Record], store: Store, 
     write_text(folder / pack.DECLARATION, pack.declaration(submission.declared_by, day, submission.deviations))
     commit, _ = provenance.checkout_state(PACKAGE.parent)
     manifest = Manifest(
+        schema=1,
         model=card.name,
         ssl_bench_version=__version__,
         ssl_bench_commit=commit,
@@ -109,7 +109,7 @@ def write_pack(submission: Submission, records: Sequence[Record], store: Store, 
         deviations=submission.deviations,
         files=pack.hashes(folder),
     )
-    write_text(folder / pack.MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    write_text(folder / pack.MANIFEST, manifest.model_dump_json(by_alias=True, indent=2) + "\n")
     return folder
 
 

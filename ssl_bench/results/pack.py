@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +23,7 @@ from ssl_bench.cards import Card, ModelCard
 from ssl_bench.errors import CardError, SslBenchError, StoreError
 from ssl_bench.hashing import sha256_of_file
 from ssl_bench.model_files import read_models
+from ssl_bench.registry import registry
 from ssl_bench.results.review import Problem, Review, review
 from ssl_bench.results.store import safe_name
 
@@ -47,7 +49,7 @@ class Manifest(Card):
     """``submission.json``. ``plugin_commit``: of the repository that the model's code lies in; None: in none.
     ``files``: path below the folder -> sha256. ``deviations``: why settings were changed, empty where none were."""
 
-    schema_: int = 1
+    schema_: Literal[1] = Field(1, alias="schema")
     model: str
     ssl_bench_version: str
     ssl_bench_commit: str | None
@@ -118,6 +120,9 @@ def _verified(folder: Path) -> tuple[list[str], Manifest | None, ModelCard | Non
         manifest = read_manifest(folder)
     except StoreError as error:
         return [error.message.rstrip(".")], None, None
+    links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    if links:
+        return [f"{name} is a link, not a file" for name in links], manifest, None
     problems = list(_changed(folder, manifest))
     problems += [f"{name} is missing" for name in (CARD, ENVIRONMENT, DECLARATION) if name not in manifest.files]
     card = _card(folder, problems)
@@ -125,11 +130,20 @@ def _verified(folder: Path) -> tuple[list[str], Manifest | None, ModelCard | Non
         if safe_name(card.name) != folder.name or card.name != manifest.model:
             problems.append(f"the folder is of {manifest.model}, its card of {card.name}")
         problems += [f"its card does not say: {fact}" for fact in missing_facts(card)]
+        if _differs(card):
+            problems.append(f"its card is another one than that of {card.name} in ssl-bench")
     path = folder / DECLARATION
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     if OATH not in text or not manifest.declared_by or manifest.declared_by not in text:
         problems.append(f"{DECLARATION} is not the declaration of ssl-bench, signed by {manifest.declared_by!r}")
     return problems, manifest, card
+
+
+def _differs(card: ModelCard) -> bool:
+    """From the card that ssl-bench has of that name."""
+    known = registry()
+    own = known.models.get(card.name) if card.name in known.models else None
+    return isinstance(own, ModelCard) and own.model_copy(update={"folder": card.folder}) != card
 
 
 def _changed(folder: Path, manifest: Manifest) -> Iterator[str]:

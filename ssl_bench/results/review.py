@@ -56,7 +56,8 @@ def review(
 ) -> Review:
     """All records below ``root``.
 
-    ``complete``: what only a published result must be (all images, clean code, the task's own settings) is asked too.
+    ``complete``: what only a published result must be (all images, clean code, the task's own settings, one record a cell) is
+    asked too.
     ``models``: names that are known beside the registry's, of submitted cards. ``declared``: run ids of records whose changed
     settings are declared.
     """
@@ -72,7 +73,7 @@ def review(
         if complete:
             found.add("error", where, _incomplete(record, declared))
         found.add("note", where, _remarks(record, known))
-    found.problems += _duplicates(found.records, store)
+    found.problems += _duplicates(found.records, store) if complete else []
     return found
 
 

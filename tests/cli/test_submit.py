@@ -233,6 +233,25 @@ def test_a_record_of_main_may_not_vanish(tmp_path: Path) -> None:
     assert "is in main and not here: records are never changed or removed" in done.out
 
 
+@pytest.mark.usefixtures("clean")
+def test_a_model_of_ssl_bench_keeps_its_card(tmp_path: Path) -> None:
+    """Under a known name nobody submits another network; and no file of a pack lies elsewhere."""
+    source = tmp_path / "card.yaml"
+    facts = {**FACTS, "arch": "resnet_small32", "preprocess": "small32"}
+    source.write_text(yaml.safe_dump({"method": "mine", "models": {"mine_small": facts}}))
+    assert submit(tmp_path, source, *SIGNED).code == 0
+    folder = tmp_path / "submissions" / "mine_small"
+    assert review(tmp_path).code == 0
+    text = (folder / "card.yaml").read_text().replace("resnet_small32", "vit_small32")
+    (tmp_path / "other.yaml").write_text(text)
+    forget()
+    done = ssl_bench("submit", "--review", folder.parent, "--include", tmp_path / "other.yaml")
+    assert "its card is another one than that of mine_small in ssl-bench" in done.out
+    (folder / "card.yaml").unlink()
+    (folder / "card.yaml").symlink_to(source)
+    assert "card.yaml is a link, not a file" in review(tmp_path).out
+
+
 def test_review_runs_no_code_and_needs_no_torch(tmp_path: Path) -> None:
     """A stranger's plugin is not imported, not even from its pack."""
     import sys
