@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.07, 0.1, 0.2, 0.3, 0.5, 1.0)
 ANCHORS, NEGATIVES = 256, 4096
-BIN = 0.05
+BINS = 40
 HARDEST = 0.01
 
 
@@ -81,31 +81,29 @@ def chart(negatives: np.ndarray, title: str) -> alt.TopLevelMixin:
 def _penalty(negatives: np.ndarray) -> alt.LayerChart:
     import altair as alt
 
-    edges = np.arange(-1, 1 + BIN, BIN)
-    place = np.clip(np.digitize(negatives, edges) - 1, 0, len(edges) - 2)
+    edges = np.linspace(negatives.min(), negatives.max() + 1e-9, BINS + 1)
+    place = np.clip(np.digitize(negatives, edges) - 1, 0, BINS - 1).ravel()
+    centres = (edges[:-1] + edges[1:]) / 2
 
     def shares(weights: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.bincount(place.ravel(), weights=weights.ravel(), minlength=len(edges) - 1) / len(
-            negatives
-        )
+        found: np.ndarray = np.bincount(place, weights=weights.ravel(), minlength=BINS) / len(negatives)
         return found
 
-    centres = (edges[:-1] + edges[1:]) / 2
     there = shares(np.full(negatives.shape, 1 / negatives.shape[1]))
-    first, last = np.flatnonzero(there)[[0, -1]]
-    shown = slice(max(first - 1, 0), last + 2)
-    x: Any = alt.X("similarity:Q", title="similarity of a negative", axis=alt.Axis(tickCount=6))
+    x: Any = alt.X(
+        "similarity:Q", title="similarity of a negative", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)
+    )
     y: Any = alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
-    counted = _rows(similarity=centres[shown], share=there[shown])
+    counted = _rows(similarity=centres, share=there)
     area = alt.Chart(alt.InlineData(counted)).mark_area(interpolate="monotone", opacity=0.25, color="#7a8794")
     lines = [
         row | {"temperature": f"{t:g}"}
         for t in TEMPERATURES
-        for row in _rows(similarity=centres[shown], share=shares(relative_penalty(negatives, t))[shown])
+        for row in _rows(similarity=centres, share=shares(relative_penalty(negatives, t)))
     ]
     line = alt.Chart(alt.InlineData(lines)).mark_line(interpolate="monotone", strokeWidth=2).encode(color=_colour())
     layers: list[Any] = [area.encode(x=x, y=y), line.encode(x=x, y=y)]
-    return alt.LayerChart(layer=layers, width=250, height=220, title="share of the penalty")
+    return alt.LayerChart(layer=layers, width=250, height=220, title=f"share of the penalty, in {BINS} steps")
 
 
 def _focus(negatives: np.ndarray) -> alt.LayerChart:
