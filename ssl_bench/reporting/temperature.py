@@ -91,7 +91,10 @@ def _penalty(negatives: np.ndarray) -> alt.LayerChart:
 
     there = shares(np.full(negatives.shape, 1 / negatives.shape[1]))
     x: Any = alt.X(
-        "similarity:Q", title="similarity of a negative", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)
+        "similarity:Q",
+        title="similarity of a negative",
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(tickCount=5, format="~g"),
     )
     y: Any = alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
     counted = _rows(similarity=centres, share=there)
