@@ -78,6 +78,7 @@ def _use(card: ModelCard) -> str:
         return ""
     return "non-commercial" if non_commercial(card.licence) else "" if commercial(card.licence) else "ask"
 
+
 EXAMPLES: dict[Modality, str] = {
     "image": "knn_imagenet,linear_imagenet",
     "video": "video_kinetics400,video_linear_kinetics400",

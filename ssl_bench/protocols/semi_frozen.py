@@ -58,7 +58,9 @@ class SemiFrozen(FeatureProtocol):
         outcome = score(train, test, chosen.note or chosen.source, settings, compute)
         return noting_skipped(headline(outcome, dataset.metric), train, test)
 
-    def evaluate_features(self, train: Features, test: Features, settings: SemiFrozenSettings, compute: Compute) -> Outcome:
+    def evaluate_features(
+        self, train: Features, test: Features, settings: SemiFrozenSettings, compute: Compute
+    ) -> Outcome:
         validate(train, test)
         rows = subsets.fraction(train.y, settings.percent, compute.seed)
         labelled = Features(np.asarray(train.x[rows]), train.y[rows], train.index[rows], train.classes)
