@@ -44,6 +44,10 @@ def _finite(data: Any) -> Any:
     return data
 
 
+PIPE_WIDTH = 400
+"""Characters of a line at most where the output is no terminal."""
+
+
 def print_rows(rows: Sequence[dict[str, Any]], title: str = "", as_json: bool = False) -> None:
     """Rows of equal keys, as a table or as JSON."""
     if as_json:
@@ -59,7 +63,9 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str = "", as_json: bool = 
         table.add_column(key, overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*[Text(_words(value)) for value in row.values()])
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    if not sys.stdout.isatty():  # a file or a pipe has no width of its own: rows stay whole if they can
+        console.width = min(max(160, console.measure(table).maximum), PIPE_WIDTH)
     console.print(table if rows else f"{title}: nothing")
 
 
