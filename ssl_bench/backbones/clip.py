@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ssl_bench.backbones.backbone import Backbone, Layer
 from ssl_bench.backbones.positions import interpolate
 from ssl_bench.backbones.pyramid import pyramid
+from ssl_bench.backbones.stages import StagedBackbone
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError, UnknownNameError
 
@@ -182,25 +183,11 @@ class ClipViTBackbone(ClipBackbone):
         return Layer(tokens[:, 0], maps)
 
 
-class ClipResNetBackbone(ClipBackbone):
+class ClipResNetBackbone(StagedBackbone, ClipBackbone):
     """Its attention pool has positions for one resolution; other images have ``layers`` and ``pyramid``, but no vector."""
 
     def __init__(self, module: Any, embedding: str, preprocess: Preprocess, name: str) -> None:
         super().__init__(module, embedding, preprocess, name, module.visual.attnpool.c_proj.in_features)
-
-    def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
-        """The last stages (layer4 is the last of four); a ResNet has no final norm."""
-        stages = self._stages(images)
-        if not 1 <= last <= len(stages):
-            raise SettingsError(f"Model {self.name} has {len(stages)} stages; the last {last} were asked for.")
-        return [Layer(None, stage) for stage in stages[-last:]]
-
-    @property
-    def depth(self) -> int:
-        return 4
-
-    def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
-        return pyramid(self._stages(images), (images.shape[-2], images.shape[-1]))
 
     def _stages(self, images: torch.Tensor) -> list[torch.Tensor]:
         visual, stages = self.module.visual, []

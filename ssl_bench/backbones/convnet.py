@@ -8,10 +8,9 @@ import torch
 from timm.models.resnet import ResNet as TimmResNet
 from torch import nn
 
-from ssl_bench.backbones.backbone import Backbone, Layer
 from ssl_bench.backbones.nets.resnet import ResNet
 from ssl_bench.backbones.nets.tf_resnet import TFResNet
-from ssl_bench.backbones.pyramid import pyramid
+from ssl_bench.backbones.stages import StagedBackbone
 from ssl_bench.data.transforms import Preprocess
 from ssl_bench.errors import SettingsError
 
@@ -20,7 +19,7 @@ def fits(module: nn.Module) -> bool:
     return isinstance(module, (ResNet, TFResNet, TimmResNet))
 
 
-class ConvNetBackbone(Backbone):
+class ConvNetBackbone(StagedBackbone):
     """The embedding (``default`` and ``pool`` are the same) is the global average of the last stage: (B, D). ``pool_2x2``:
     four averages, each without one border row and column (VISSL: 6 x 6 of 7 x 7, 8192 numbers of a ResNet-50)."""
 
@@ -45,20 +44,6 @@ class ConvNetBackbone(Backbone):
                 f"Model {self.name}: maps of {width} x {height} pixels have no pool_2x2.", "Use default."
             )
         return nn.functional.avg_pool2d(last, (height - 1, width - 1), stride=1).flatten(1)
-
-    def layers(self, images: torch.Tensor, last: int = 1) -> list[Layer]:
-        """The last stages (layer4 is the last of four); a ResNet has no final norm."""
-        stages = self._stages(images)
-        if not 1 <= last <= len(stages):
-            raise SettingsError(f"Model {self.name} has {len(stages)} stages; the last {last} were asked for.")
-        return [Layer(None, stage) for stage in stages[-last:]]
-
-    @property
-    def depth(self) -> int:
-        return 4
-
-    def pyramid(self, images: torch.Tensor) -> list[torch.Tensor]:
-        return pyramid(self._stages(images), (images.shape[-2], images.shape[-1]))
 
     def _stages(self, images: torch.Tensor) -> list[torch.Tensor]:
         net, stages = self.module, []

@@ -60,9 +60,7 @@ def tensor(found: object, what: str, shape: tuple[int | None, ...], why: str = "
     """``found``, if it is a finite tensor of this shape (None: any length); ``why`` follows the message."""
     if not isinstance(found, torch.Tensor):
         raise Broken(f"{what} is a {type(found).__name__}, not a tensor")
-    same = found.ndim == len(shape) and all(
-        want in {None, have} for have, want in zip(found.shape, shape, strict=False)
-    )
+    same = found.ndim == len(shape) and all(want in {None, have} for have, want in zip(found.shape, shape, strict=True))
     if not same:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise Broken(f"{what} is {tuple(found.shape)}, not ({wanted}){why}")

@@ -42,7 +42,7 @@ def _record(*fields: str) -> type:
     def new(cls: type, *values: Any) -> dict[str, Any]:
         if len(values) > _FIELDS or (fields and len(values) != len(fields)):
             raise pickle.UnpicklingError(f"a named tuple has {len(values)} values")
-        return dict(zip(fields or map(str, range(len(values))), values, strict=False))
+        return dict(zip(fields or map(str, range(len(values))), values, strict=True))
 
     return type("Record", (), {"__new__": new, "__slots__": ()})
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 from torchvision import tv_tensors
 
 from ssl_bench.backbones.backbone import Backbone
@@ -18,7 +16,8 @@ from ssl_bench.compute import Compute, rank, world_size
 from ssl_bench.data.scene_checks import depth_of, label_map_of
 from ssl_bench.data.scenes import SceneSplit
 from ssl_bench.data.transforms import as_tensor
-from ssl_bench.errors import SettingsError, SslBenchError
+from ssl_bench.errors import SettingsError
+from ssl_bench.protocols.media import samples as media
 
 Sample = dict[str, Any]
 """``image``: tv_tensors.Image (3, H, W) uint8, and its targets."""
@@ -109,38 +108,21 @@ def loaded(
 ) -> Iterator[list[Sample]]:
     """Samples in the order of ``indices``, ``batch_size`` at a time, by ``compute.workers`` processes. An error of the data
     reaches the caller as it was raised."""
-    loader = DataLoader(
-        _Samples(split, make, indices, transform),
-        batch_size=batch_size,
-        num_workers=min(compute.workers, -(-len(indices) // batch_size)),
-        collate_fn=list,
-        # Without one the loader draws from the global generator, and a resumed training would not see what it saw before.
-        generator=torch.Generator().manual_seed(0),
-    )
-    for items in loader:
-        for item in items:
-            if isinstance(item, SslBenchError):
-                raise item
-        yield items
+    made = _Made(split, make, transform)
+    # A broken image of a dense task always stops: it would take its targets with it.
+    return media.loaded(made, indices, batch_size, compute.with_(skip_broken=False))
 
 
-class _Samples(TorchDataset[Any]):
-    """An error is an item, not an exception: DataLoader would wrap it and lose its message."""
+@dataclass(frozen=True)
+class _Made:
+    """Makes and transforms one sample, in a worker."""
 
-    def __init__(
-        self, split: SceneSplit, make: Make, indices: np.ndarray, transform: Callable[[int, Sample], Sample] | None
-    ) -> None:
-        self.split, self.make, self.indices, self.transform = split, make, indices, transform
+    split: SceneSplit
+    make: Make
+    transform: Callable[[int, Sample], Sample] | None
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Sample | SslBenchError:
-        index = int(self.indices[position])
-        try:
-            sample = {**self.make(self.split, index), "index": index}
-        except SslBenchError as error:
-            return error
+    def __call__(self, index: int) -> Sample:
+        sample = {**self.make(self.split, index), "index": index}
         return self.transform(index, sample) if self.transform else sample
 
 
